@@ -1,0 +1,236 @@
+//! The ports to a store. Every method is one transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beacon_spec::{Close, Sha256Digest, Timestamp, VerifiedSpec};
+
+use crate::{
+    Claim, Claimed, EndReason, ExecutionId, ExecutionRecord, JobFilter, JobId, JobState, JobSummary,
+    LeaseKey, Matrix, Page, Plan, Progress, Reaped, RecordReport, Recording, Renewed, ResumeToken,
+};
+
+/// Accepting and ending jobs.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Writes the job with all its executions (L1), the nonce and the signature point, or finds the job that is
+    /// already there under the same id with the same bytes (P11).
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for other bytes under the id, [`StoreError::Replayed`] for a used nonce,
+    /// [`StoreError::KeyCompromised`] for a signature point used for another message.
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
+
+    /// Ends a job: open executions become `cancelled`, leases in flight are lost, in one transaction (S7).
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownJob`].
+    async fn cancel(&self, job: JobId, reason: CancelReason, now: Timestamp) -> Result<Cancelled, StoreError>;
+
+    /// At most `n` ended jobs that have no signed close yet.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn unclosed(&self, n: u32) -> Result<Vec<JobId>, StoreError>;
+
+    /// Receipt hashes of a job in the order of the plan, at most `n` after execution `after`.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn receipt_leaves(
+        &self,
+        job: JobId,
+        after: Option<u32>,
+        n: u32,
+    ) -> Result<Vec<ReceiptLeaf>, StoreError>;
+
+    /// Writes the signed close of an ended job; the first one stays.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownJob`].
+    async fn close(&self, job: JobId, close: Close) -> Result<(), StoreError>;
+}
+
+/// The queue of executions.
+#[async_trait]
+pub trait WorkQueue: Send + Sync {
+    /// Leases executions that are ready, fairly over keys and jobs, within every limit (S1, S4). For each endpoint
+    /// an earlier question goes first. Executions with a resume token are ready as any other.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+
+    /// Extends leases from `now` by `lease`; one answer per key, in order.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn renew(
+        &self,
+        leases: Vec<LeaseKey>,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Renewed>, StoreError>;
+
+    /// Makes the resume token of a running attempt durable. `false`: the lease is lost.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn checkpoint(&self, lease: LeaseKey, token: ResumeToken) -> Result<bool, StoreError>;
+
+    /// Writes what came of attempts. Replaying the same recordings changes nothing.
+    ///
+    /// # Errors
+    /// The store cannot be reached; nothing was written.
+    async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError>;
+
+    /// Gives leases back unused: no attempt is counted, resume tokens stay (L3).
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError>;
+
+    /// Returns at most `n` expired leases to the queue, and ends the jobs whose deadline has passed (L7).
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError>;
+}
+
+/// Reading. Nothing here changes anything.
+#[async_trait]
+pub trait JobView: Send + Sync {
+    /// One job.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn job(&self, job: JobId) -> Result<Option<JobSummary>, StoreError>;
+
+    /// Jobs, newest first.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn jobs(&self, filter: JobFilter) -> Result<Page<JobSummary>, StoreError>;
+
+    /// Every cell of a job with its state.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownJob`].
+    async fn matrix(&self, job: JobId) -> Result<Matrix, StoreError>;
+
+    /// Executions with answers, attempts and receipts, in the order of the plan.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn records(
+        &self,
+        job: JobId,
+        after: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<ExecutionRecord>, StoreError>;
+
+    /// The counts of a job by question, model, region and endpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownJob`].
+    async fn progress(&self, job: JobId) -> Result<Progress, StoreError>;
+}
+
+/// Everything that acceptance writes.
+#[derive(Debug)]
+pub struct Acceptance {
+    /// The job's id, derived from key, name and generation.
+    pub job: JobId,
+    /// 0 for the first run of a spec.
+    pub generation: u32,
+    /// The job whose failed executions this one tries again, if it is such a job.
+    pub retry_of: Option<JobId>,
+    /// The verified spec: bytes, digest, key and derived job.
+    pub spec: VerifiedSpec,
+    /// The frozen plan.
+    pub plan: Plan,
+    /// When the job ends whatever happens.
+    pub deadline: Timestamp,
+    /// The plan's lower bound of the makespan, if timing was known.
+    pub lower_bound: Option<Duration>,
+    /// The cost cap in millionths of a dollar, if there is one.
+    pub cost_cap_micros: Option<u64>,
+    /// This key's share against other keys (S4); 1 is normal.
+    pub weight: u32,
+    /// Whether the nonce must be new: services say yes, a local run of a file says no.
+    pub nonce_must_be_new: bool,
+    /// When it was accepted.
+    pub now: Timestamp,
+}
+
+/// What acceptance did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// A new job.
+    New(JobId),
+    /// The same bytes were accepted before; this is that job.
+    Existing(JobId, JobState),
+}
+
+/// Who or what ends a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelReason {
+    /// A person or a service, by name.
+    By(String),
+    /// The cost cap. Executions that wait are cancelled; those in flight may finish.
+    Budget,
+}
+
+/// What a cancel changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Whether the job had already ended, and nothing changed.
+    pub already_ended: bool,
+    /// The job's state now.
+    pub state: JobState,
+    /// Executions that had not been dispatched.
+    pub waiting: u32,
+    /// Calls that were in flight.
+    pub in_flight: u32,
+    /// Why the job ended or is ending.
+    pub reason: Option<EndReason>,
+}
+
+/// One leaf of a job's Merkle tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptLeaf {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The receipt's hash.
+    pub hash: Sha256Digest,
+}
+
+/// Why a store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Other bytes were accepted under this id.
+    #[error("job {0} exists with other content; give the job a new id")]
+    Conflict(JobId),
+    /// The nonce was used before.
+    #[error("the nonce was used before; sign the job again with a new nonce")]
+    Replayed,
+    /// The signer's key leaks: one signature point over two messages.
+    #[error("key_compromised: the key signed two different messages with the same point; revoke it")]
+    KeyCompromised,
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    UnknownJob(JobId),
+    /// Another process has it.
+    #[error("{0}")]
+    Occupied(String),
+    /// It is full, read-only, gone or broken; the text says what to do.
+    #[error("{message}")]
+    Unavailable {
+        /// What is wrong and what to do.
+        message: String,
+        /// What the database said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+

@@ -1,0 +1,60 @@
+//! The two stages around verification: bytes that nobody may run, and a spec that may.
+
+use std::sync::Arc;
+
+use crate::{JobSpec, KeyId, Sha256Digest};
+
+/// The bytes as they arrived. Nothing may run from this type.
+#[derive(Debug, Clone)]
+pub struct SignedSpec {
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// A spec whose signature held. Only [`verify`](crate::verify) makes one.
+#[derive(Debug, Clone)]
+pub struct VerifiedSpec {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) digest: Sha256Digest,
+    pub(crate) spec: JobSpec,
+    pub(crate) key: KeyId,
+    pub(crate) signature_point: [u8; 32],
+    pub(crate) canonical_digest: Sha256Digest,
+}
+
+impl VerifiedSpec {
+    /// The exact bytes that arrived.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// SHA-256 of the exact bytes.
+    #[must_use]
+    pub const fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The derived job.
+    #[must_use]
+    pub const fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    /// The ring's id of the key that signed.
+    #[must_use]
+    pub const fn key(&self) -> &KeyId {
+        &self.key
+    }
+
+    /// R, the first 32 bytes of the signature; once per message and key (P6).
+    #[must_use]
+    pub const fn signature_point(&self) -> &[u8; 32] {
+        &self.signature_point
+    }
+
+    /// SHA-256 of the canonical bytes that were signed.
+    #[must_use]
+    pub const fn canonical_digest(&self) -> Sha256Digest {
+        self.canonical_digest
+    }
+}

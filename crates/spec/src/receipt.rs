@@ -1,0 +1,111 @@
+//! Receipts and closes: the signed records of what came of a job (L8).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelId, QuestionId, Region, Sha256Digest, Timestamp};
+
+/// What is said about one attempt that ended an execution. Signed over its JCS form without `signature`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReceiptBody {
+    /// `beacon-receipt/1`.
+    pub schema: String,
+    /// The job's id, 32 hex digits.
+    pub job: String,
+    /// SHA-256 of the signed spec's bytes.
+    pub spec_digest: Sha256Digest,
+    /// The execution's place in the plan, from 0.
+    pub execution: u32,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The question.
+    pub question: QuestionId,
+    /// The repetition, from 1.
+    pub run: u32,
+    /// The model asked.
+    pub model: ModelId,
+    /// The model that the endpoint named, if it did.
+    pub model_observed: Option<String>,
+    /// The region asked.
+    pub region: Region,
+    /// The region that the endpoint named, if it did.
+    pub region_observed: Option<Region>,
+    /// The endpoint's id.
+    pub endpoint: String,
+    /// SHA-256 of the request.
+    pub request_hash: Sha256Digest,
+    /// SHA-256 of the answer's text, if there is one.
+    pub output_hash: Option<Sha256Digest>,
+    /// When the execution could first be claimed.
+    pub queued_at: Timestamp,
+    /// When the call was dispatched.
+    pub dispatched_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// Tokens in, if told.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens out, if told.
+    pub completion_tokens: Option<u64>,
+    /// The provider's working time in milliseconds, if told.
+    pub provider_ms: Option<u64>,
+    /// Cost in millionths of a dollar, if known.
+    pub cost_micros: Option<u64>,
+    /// `completed`, `failed` or `timed_out`.
+    pub outcome: String,
+    /// The error's code, if it did not complete.
+    pub error_code: Option<String>,
+}
+
+/// A signed receipt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// What is said.
+    #[serde(flatten)]
+    pub body: ReceiptBody,
+    /// The runner's public key, padded base64 of 32 bytes; part of what is signed.
+    pub runner_key: String,
+    /// Ed25519 over the JCS form of everything else, padded base64 of 64 bytes.
+    pub signature: String,
+}
+
+/// What is said about a whole job when it has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CloseBody {
+    /// `beacon-close/1`.
+    pub schema: String,
+    /// The job's id, 32 hex digits.
+    pub job: String,
+    /// SHA-256 of the signed spec's bytes.
+    pub spec_digest: Sha256Digest,
+    /// The job's final state.
+    pub state: String,
+    /// Executions of the plan.
+    pub expected: u32,
+    /// Executions that completed.
+    pub completed: u32,
+    /// Executions that failed.
+    pub failed: u32,
+    /// Executions that were cancelled.
+    pub cancelled: u32,
+    /// Executions that timed out.
+    pub timed_out: u32,
+    /// Executions that no endpoint served.
+    pub unsupported: u32,
+    /// Receipts under the root.
+    pub receipts: u32,
+    /// The Merkle root over all receipt hashes in the order of the plan.
+    pub merkle_root: Sha256Digest,
+    /// When the job ended.
+    pub ended_at: Timestamp,
+}
+
+/// A signed close.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Close {
+    /// What is said.
+    #[serde(flatten)]
+    pub body: CloseBody,
+    /// The runner's public key, padded base64; part of what is signed.
+    pub runner_key: String,
+    /// Ed25519 over the JCS form of everything else, padded base64.
+    pub signature: String,
+}
