@@ -1,2 +1,53 @@
-//! Placeholder.
-fn main() {}
+//! The project's own tasks: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask ci`.
+
+mod ci;
+mod needs;
+mod root;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check what the compiler does not: imports between crates, sizes, headers, samples, forbidden words.
+    Tidy,
+    /// See that what the tests need is there, run all tests, and count them.
+    Test(test::TestArguments),
+    /// Everything a change must pass: formatting, lints, tidy, docs, tests. Stops at the first failure.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Tidy => tidy::report(&root::workspace()),
+        Task::Test(arguments) => test::report(&arguments),
+        Task::Ci => ci::report(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

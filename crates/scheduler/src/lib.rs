@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Plans signed jobs into executions and runs them within every endpoint's limits. Knows only ports: no database,
+//! no HTTP, no provider. Embeddable in any tokio program; see `examples/embed.rs`.
+
+mod accept;
+mod catalog;
+mod close;
+mod execute;
+mod function_backend;
+mod limits;
+mod live;
+mod options;
+mod plan;
+mod ports;
+mod reap;
+mod receipt;
+mod recorder;
+mod renew;
+mod report;
+mod retry;
+mod scheduler;
+mod stop;
+mod worker;
+
+pub use accept::{AcceptError, Submission, submit};
+pub use catalog::{CatalogError, EndpointCatalog};
+pub use function_backend::FunctionBackend;
+pub use options::{OptionsError, SchedulerOptions, Timeouts};
+pub use plan::{EndpointLoad, Estimate, PlanError, PlanOptions, Unserved, estimate, plan};
+pub use ports::Ports;
+pub use retry::RetryPolicy;
+pub use scheduler::Scheduler;
+pub use stop::Stop;

@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Simulated GPU endpoints: queues, cold starts, latency, result URLs and failures, over HTTP or without sockets.
+//! Nothing here computes an answer; every text begins with `[simulated]`.
+
+mod answers;
+mod backend;
+mod calls;
+mod config;
+mod draw;
+mod model;
+mod routes;
+mod server;
+mod simulator;
+mod stats;
+
+pub use answers::{answer_text, ANSWER_MARK};
+pub use backend::SimBackend;
+pub use config::{Behaviour, ConfigError, Failures, SimConfig, SimEndpoint, Warm, WhenFull};
+pub use server::{serve, serve_at, Running};
+pub use simulator::Simulator;
+pub use stats::{EndpointStats, SimStats};

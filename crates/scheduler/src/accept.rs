@@ -1,0 +1,100 @@
+//! Acceptance: a verified spec and its plan become a job with all its executions.
+
+use std::time::Duration;
+
+use beacon_domain::{Acceptance, Accepted, JobId, Plan, StoreError};
+use beacon_spec::{Timestamp, VerifiedSpec};
+
+use crate::{EndpointCatalog, Ports, SchedulerOptions, estimate};
+
+/// What is submitted, beside the spec and its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Submission {
+    /// 0 for the first run of a spec.
+    pub generation: u32,
+    /// The job whose failed executions this one tries again.
+    pub retry_of: Option<JobId>,
+    /// The key's share against other keys; 1 is normal.
+    pub weight: u32,
+    /// Whether a nonce that was used before is refused.
+    pub nonce_must_be_new: bool,
+}
+
+/// A job that cannot be accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The deadline is sooner than any schedule could be.
+    #[error(
+        "constraints.timeout is {timeout:?}, but the plan takes at least {lower_bound:?}; \
+         raise the timeout, or ask fewer questions"
+    )]
+    DeadlineCannotHold {
+        /// What the spec asks.
+        timeout: Duration,
+        /// What no schedule can beat.
+        lower_bound: Duration,
+    },
+    /// One attempt may take longer than the whole job.
+    #[error("constraints.provider_timeout ({provider:?}) must be shorter than constraints.timeout ({job:?})")]
+    TimeoutsDoNotNest {
+        /// One attempt.
+        provider: Duration,
+        /// The whole job.
+        job: Duration,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Writes the job, or finds the one that the same bytes made before.
+///
+/// # Errors
+/// The deadline cannot hold, or the store refuses.
+pub async fn submit(
+    ports: &Ports,
+    options: &SchedulerOptions,
+    catalog: &EndpointCatalog,
+    (spec, plan): (VerifiedSpec, Plan),
+    submission: Submission,
+) -> Result<Accepted, AcceptError> {
+    let lower_bound = estimate(&plan, catalog).lower_bound;
+    let limit = time_limit(&spec, lower_bound, options)?;
+    let now = ports.clock.now();
+    let acceptance = Acceptance {
+        job: JobId::derive(spec.key(), &spec.spec().name, submission.generation),
+        generation: submission.generation,
+        retry_of: submission.retry_of,
+        deadline: now.checked_add(limit).unwrap_or(Timestamp::MAX),
+        lower_bound,
+        cost_cap_micros: spec.spec().constraints.max_cost_micros,
+        weight: submission.weight,
+        nonce_must_be_new: submission.nonce_must_be_new,
+        now,
+        spec,
+        plan,
+    };
+    Ok(ports.jobs.accept(acceptance).await?)
+}
+
+/// The job's time limit: the spec's, or a finite one by default (L7).
+fn time_limit(
+    spec: &VerifiedSpec,
+    lower_bound: Option<Duration>,
+    options: &SchedulerOptions,
+) -> Result<Duration, AcceptError> {
+    let constraints = &spec.spec().constraints;
+    let Some(timeout) = constraints.timeout else {
+        let needed = lower_bound.unwrap_or_default().saturating_mul(4);
+        return Ok(options.timeouts.job.max(needed));
+    };
+    if let Some(provider) = constraints.provider_timeout.filter(|provider| *provider > timeout) {
+        return Err(AcceptError::TimeoutsDoNotNest { provider, job: timeout });
+    }
+    match lower_bound {
+        Some(lower_bound) if lower_bound > timeout => {
+            Err(AcceptError::DeadlineCannotHold { timeout, lower_bound })
+        }
+        _ => Ok(timeout),
+    }
+}

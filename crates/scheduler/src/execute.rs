@@ -1,0 +1,195 @@
+//! One lease: call the endpoint, decide what came of it, record it.
+
+use std::{future::Future, sync::Arc};
+
+use async_trait::async_trait;
+use beacon_domain::{
+    Answer, AttemptRecord, Backend, CallContext, CallError, Checkpoint, CheckpointError, ErrorClass, Lease,
+    LeaseKey, Monotonic, Outcome, Recording, ResumeToken, Usage, WorkQueue,
+};
+use beacon_spec::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Ports, SchedulerOptions,
+    receipt::{self, Ending},
+    retry::Decision,
+};
+
+/// How a call came back to us.
+pub(crate) enum Called {
+    /// With something to record.
+    Ended(Box<Recording>, Result<(), CallError>),
+    /// The lease was lost meanwhile; a late answer is still worth keeping, a dropped call is not.
+    Dropped,
+    /// We were asked to stop; the lease goes back.
+    Aborted,
+}
+
+/// When a call was dispatched, on both clocks.
+struct Dispatch {
+    date: Timestamp,
+    monotonic: Monotonic,
+}
+
+/// Calls the endpoint under a live lease.
+pub(crate) async fn execute(
+    ports: &Ports,
+    options: &SchedulerOptions,
+    backend: &dyn Backend,
+    lease: &Lease,
+    lost: &CancellationToken,
+    abort: impl Future<Output = ()>,
+) -> Called {
+    let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
+    let context = context(ports, options, lease, &dispatch, lost);
+    let result = tokio::select! {
+        result = backend.call(&lease.request, &context) => result,
+        () = lost.cancelled() => return Called::Dropped,
+        () = abort => return Called::Aborted,
+    };
+    let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
+    let learned = result.as_ref().map(|_| ()).map_err(Clone::clone);
+    let outcome = outcome(ports, options, lease, &attempt, result);
+    Called::Ended(Box::new(Recording { lease: lease.key, attempt, outcome }), learned)
+}
+
+fn context(
+    ports: &Ports,
+    options: &SchedulerOptions,
+    lease: &Lease,
+    dispatch: &Dispatch,
+    lost: &CancellationToken,
+) -> CallContext {
+    let limit = lease.provider_timeout.unwrap_or(options.timeouts.attempt).min(options.timeouts.attempt);
+    // Each hop gets the remaining time of the one around it (S6).
+    let left = ends_at(options, lease).duration_since(dispatch.date).unsigned_abs();
+    CallContext {
+        attempt: lease.attempt_id(),
+        deadline: dispatch.monotonic + limit.min(left),
+        stop: lost.clone(),
+        resume: lease.resume.clone(),
+        checkpoint: Arc::new(LeaseCheckpoint { queue: Arc::clone(&ports.queue), lease: lease.key }),
+        trace_id: Arc::clone(&lease.trace_id),
+    }
+}
+
+/// When the execution must have ended: by its own limit or the job's, whichever is sooner.
+fn ends_at(options: &SchedulerOptions, lease: &Lease) -> Timestamp {
+    let own = lease.queued_at.checked_add(options.timeouts.execution).unwrap_or(Timestamp::MAX);
+    own.min(lease.job_deadline)
+}
+
+fn attempt(
+    ports: &Ports,
+    lease: &Lease,
+    dispatch: &Dispatch,
+    result: &Result<Answer, CallError>,
+    price_micros_per_s: u64,
+) -> AttemptRecord {
+    let answer = result.as_ref().ok();
+    let mut usage = answer.map_or_else(Usage::default, |answer| answer.usage);
+    usage.cost_micros = usage.provider_time.map(|time| {
+        let micros = time.as_micros().saturating_mul(u128::from(price_micros_per_s)) / 1_000_000;
+        u64::try_from(micros).unwrap_or(u64::MAX)
+    });
+    AttemptRecord {
+        number: lease.attempt,
+        queued_at: lease.queued_at,
+        dispatched_at: dispatch.date,
+        finished_at: ports.clock.now(),
+        duration: ports.clock.monotonic().since(dispatch.monotonic),
+        usage,
+        redirects: answer.map_or(0, |answer| answer.redirects),
+        resumed: lease.resume.is_some(),
+        provider_call_id: answer.and_then(|answer| answer.provider_call_id.clone()),
+        error: result.as_ref().err().cloned(),
+        late: false,
+    }
+}
+
+fn outcome(
+    ports: &Ports,
+    options: &SchedulerOptions,
+    lease: &Lease,
+    attempt: &AttemptRecord,
+    result: Result<Answer, CallError>,
+) -> Outcome {
+    let signed = |ending: &Ending<'_>| Box::new(receipt::sign(&ports.signer, lease, attempt, ending));
+    let error = match result {
+        Ok(answer) => {
+            let receipt = signed(&Ending::Completed(&answer));
+            return Outcome::Completed { answer: Box::new(answer), receipt };
+        }
+        Err(error) => error,
+    };
+    let (now, ends_at) = (attempt.finished_at, ends_at(options, lease));
+    if error.class() == ErrorClass::Timeout && now >= ends_at {
+        let receipt = signed(&Ending::TimedOut(error.code));
+        return Outcome::TimedOut { error, receipt };
+    }
+    match options.retry.decide(lease, &error, now, ends_at) {
+        Decision::Again { after, counts } => {
+            let not_before = now.checked_add(after).unwrap_or(Timestamp::MAX);
+            Outcome::Retry { not_before, counts }
+        }
+        Decision::GiveUp => {
+            let receipt = signed(&Ending::Failed(error.code));
+            Outcome::Failed { error, receipt }
+        }
+    }
+}
+
+/// Writes resume tokens under one lease.
+struct LeaseCheckpoint {
+    queue: Arc<dyn WorkQueue>,
+    lease: LeaseKey,
+}
+
+#[async_trait]
+impl Checkpoint for LeaseCheckpoint {
+    async fn save(&self, token: ResumeToken) -> Result<(), CheckpointError> {
+        match self.queue.checkpoint(self.lease, token).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CheckpointError::Lost),
+            Err(error) => Err(CheckpointError::Store(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! A lease for the tests of this crate.
+
+    use beacon_domain::{CallRequest, EndpointId, ExecutionId, JobId};
+    use beacon_spec::{ModelId, QuestionId, Region, Sampling, Sha256Digest};
+
+    use super::*;
+
+    pub(crate) fn lease(failures: u32, throttles: u32) -> Lease {
+        let execution = ExecutionId { job: JobId::from_bytes([0; 16]), n: 0 };
+        Lease {
+            key: LeaseKey { execution, token: 1 },
+            attempt: failures + 1,
+            failures,
+            throttles,
+            expires_at: Timestamp::MAX,
+            endpoint: EndpointId::new("e"),
+            request: CallRequest {
+                model: ModelId::new("m").unwrap(),
+                region: Region::UsEast,
+                prompt: "p".into(),
+                sampling: Sampling::default(),
+            },
+            question: QuestionId::new("q").unwrap(),
+            batch: 1,
+            run: 1,
+            resume: None,
+            queued_at: Timestamp::UNIX_EPOCH,
+            job_deadline: Timestamp::MAX,
+            provider_timeout: None,
+            spec_digest: Sha256Digest::of(b""),
+            trace_id: "t".into(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One gate per endpoint: how many calls this process may start on it now, and why not more.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use beacon_domain::{CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Room};
+use beacon_spec::Timestamp;
+
+use super::{Adaptive, Breaker};
+
+/// All gates of a worker.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    by_id: Mutex<HashMap<EndpointId, EndpointGate>>,
+    warm_for: Duration,
+}
+
+#[derive(Debug)]
+struct EndpointGate {
+    info: EndpointInfo,
+    in_flight: u32,
+    answered_at: Option<Monotonic>,
+    throttled_until: Option<Monotonic>,
+    breaker: Breaker,
+    adaptive: Option<Adaptive>,
+}
+
+/// The two clocks read at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) date: Timestamp,
+    pub(crate) monotonic: Monotonic,
+}
+
+impl Moment {
+    fn date_of(self, then: Monotonic) -> Timestamp {
+        self.date.checked_add(then.since(self.monotonic)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Gates {
+    pub(crate) fn new(endpoints: impl IntoIterator<Item = EndpointInfo>, warm_for: Duration) -> Self {
+        let gates = endpoints.into_iter().map(|info| (info.id.clone(), EndpointGate::new(info))).collect();
+        Self { by_id: Mutex::new(gates), warm_for }
+    }
+
+    /// What may be claimed now, over all endpoints, and when a closed gate opens next.
+    pub(crate) fn rooms(&self, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
+        let gates = self.lock();
+        let rooms = gates.values().map(|gate| gate.room(now, self.warm_for)).collect();
+        let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
+        (rooms, opens)
+    }
+
+    /// A call goes out.
+    pub(crate) fn started(&self, endpoint: &EndpointId) {
+        if let Some(gate) = self.lock().get_mut(endpoint) {
+            gate.in_flight += 1;
+        }
+    }
+
+    /// A call came back, `Ok` with an answer.
+    pub(crate) fn finished(&self, endpoint: &EndpointId, result: Result<(), &CallError>, now: Monotonic) {
+        if let Some(gate) = self.lock().get_mut(endpoint) {
+            gate.learn(result, now);
+        }
+    }
+
+    /// A slot is free again, after what came of it was recorded.
+    pub(crate) fn released(&self, endpoint: &EndpointId) {
+        if let Some(gate) = self.lock().get_mut(endpoint) {
+            gate.in_flight = gate.in_flight.saturating_sub(1);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, EndpointGate>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EndpointGate {
+    fn new(info: EndpointInfo) -> Self {
+        let adaptive = info.adaptive.map(|(floor, ceiling)| Adaptive::new(floor, ceiling.min(info.limit)));
+        let breaker = Breaker::default();
+        Self { info, in_flight: 0, answered_at: None, throttled_until: None, breaker, adaptive }
+    }
+
+    fn room(&self, now: Moment, warm_for: Duration) -> Room {
+        let gate = self.gate(now, warm_for);
+        let limit = match gate {
+            Gate::Throttled { .. } | Gate::Broken { .. } => 0,
+            Gate::Cold => 1,
+            Gate::Open if self.breaker.is_half_open() => 1,
+            Gate::Open => self.adaptive.as_ref().map_or(self.info.limit, Adaptive::limit),
+        };
+        Room {
+            endpoint: self.info.id.clone(),
+            free: limit.saturating_sub(self.in_flight),
+            limit: self.info.limit,
+            account: self.info.account.clone(),
+            gate,
+        }
+    }
+
+    fn gate(&self, now: Moment, warm_for: Duration) -> Gate {
+        if let Some(until) = self.breaker.closed_to_calls_until(now.monotonic) {
+            return Gate::Broken { until: now.date_of(until) };
+        }
+        if let Some(until) = self.throttled_until.filter(|until| *until > now.monotonic) {
+            return Gate::Throttled { until: now.date_of(until) };
+        }
+        // Calls that are still in flight keep a container busy, hence warm.
+        let warm = self.answered_at.is_some_and(|at| self.in_flight > 0 || now.monotonic.since(at) < warm_for);
+        if self.info.cold_probe && !warm { Gate::Cold } else { Gate::Open }
+    }
+
+    fn opens_at(&self, now: Monotonic) -> Option<Monotonic> {
+        let throttled = self.throttled_until.filter(|until| *until > now);
+        self.breaker.closed_to_calls_until(now).max(throttled)
+    }
+
+    fn learn(&mut self, result: Result<(), &CallError>, now: Monotonic) {
+        let Err(error) = result else {
+            self.answered_at = Some(now);
+            self.throttled_until = None;
+            self.breaker.succeeded();
+            self.adaptive.iter_mut().for_each(Adaptive::succeeded);
+            return;
+        };
+        match error.class() {
+            ErrorClass::Throttled | ErrorClass::Overloaded => {
+                self.adaptive.iter_mut().for_each(Adaptive::overloaded);
+                if let Some(after) = error.retry_after {
+                    self.throttled_until = Some(now + after);
+                }
+            }
+            ErrorClass::Unavailable | ErrorClass::Timeout | ErrorClass::Internal | ErrorClass::Protocol => {
+                self.breaker.failed(now);
+            }
+            // These speak of the request or the account, not of the endpoint's health.
+            ErrorClass::Rejected | ErrorClass::SpendLimit | ErrorClass::Cancelled => {}
+        }
+    }
+}

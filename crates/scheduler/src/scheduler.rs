@@ -1,0 +1,96 @@
+//! The façade: one scheduler per process, with its worker, heartbeat, recorder and reaper.
+
+use std::sync::Arc;
+
+use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder, renew,
+    worker::Worker,
+};
+
+/// Runs jobs over the ports it was given.
+pub struct Scheduler {
+    id: WorkerId,
+    ports: Ports,
+    options: Arc<SchedulerOptions>,
+}
+
+impl Scheduler {
+    /// A scheduler whose settings can work. `id` must be unique per process start.
+    ///
+    /// # Errors
+    /// The settings contradict each other.
+    pub fn new(id: WorkerId, ports: Ports, options: SchedulerOptions) -> Result<Self, OptionsError> {
+        options.check()?;
+        Ok(Self { id, ports, options: Arc::new(options) })
+    }
+
+    /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
+    pub async fn run(&self, stop: Stop) {
+        let (recorder, recording) = Recorder::new(self.ports.clone());
+        let live = Arc::new(Live::default());
+        let done = CancellationToken::new();
+        let background = TaskTracker::new();
+        background.spawn(recording);
+        background.spawn(renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone()));
+        background.spawn(reap::run(self.ports.clone(), done.clone()));
+        let worker = Arc::new(self.worker(live, recorder));
+
+        Arc::clone(&worker).run(stop).await;
+
+        // The recorder ends when the last way to it, the worker's, is gone.
+        drop(worker);
+        done.cancel();
+        background.close();
+        background.wait().await;
+    }
+
+    /// Runs until this job has ended and is closed, or until `stop`; gives the job as it is then.
+    ///
+    /// # Errors
+    /// The job is unknown, or the store cannot be reached.
+    pub async fn run_job(&self, job: JobId, stop: Stop) -> Result<JobSummary, StoreError> {
+        let ending = async {
+            let ended = self.ended(job, &stop).await;
+            stop.drain();
+            ended
+        };
+        let ((), ended) = tokio::join!(self.run(stop.clone()), ending);
+        ended?;
+        close::close_ended(&self.ports).await?;
+        self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))
+    }
+
+    async fn ended(&self, job: JobId, stop: &Stop) -> Result<(), StoreError> {
+        let mut wakeup = self.ports.wakeups.subscribe(Topic::Job(job));
+        loop {
+            wakeup.mark_unchanged();
+            let summary = self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))?;
+            if summary.state.is_terminal() {
+                return Ok(());
+            }
+            let clock = &self.ports.clock;
+            let poll = clock.monotonic() + std::time::Duration::from_secs(1);
+            tokio::select! {
+                () = wakeup.changed() => {}
+                () = clock.sleep_until(poll) => {}
+                () = stop.draining() => return Ok(()),
+            }
+        }
+    }
+
+    fn worker(&self, live: Arc<Live>, recorder: Recorder) -> Worker {
+        let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
+        Worker {
+            id: self.id.clone(),
+            ports: self.ports.clone(),
+            options: Arc::clone(&self.options),
+            gates: Arc::new(Gates::new(endpoints, self.options.warm_for)),
+            live,
+            recorder,
+            tasks: TaskTracker::new(),
+        }
+    }
+}

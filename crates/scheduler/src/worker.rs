@@ -1,0 +1,149 @@
+//! The heart: wait for room, claim, start, drain.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use beacon_domain::{
+    AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, StoreError, Topic, Wakeup, WorkerId,
+};
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::{
+    Ports, SchedulerOptions, Stop,
+    execute::{Called, execute},
+    limits::{Gates, Moment},
+    live::{Held, Live},
+    recorder::Recorder,
+    report,
+};
+
+/// Polling is the fallback for wake-ups that never came.
+const POLL: Duration = Duration::from_secs(1);
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Claims and runs executions.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) ports: Ports,
+    pub(crate) options: Arc<SchedulerOptions>,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) recorder: Recorder,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Worker {
+    /// Runs until `stop`, then waits for the executions in flight.
+    pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
+        let backends = self.backends();
+        let mut wakeup = self.ports.wakeups.subscribe(Topic::Queue);
+        while !stop.is_draining() {
+            // Mark the wake-up seen before looking: an execution opened in between must still wake us.
+            wakeup.mark_unchanged();
+            let (claim, opens_at) = self.claim();
+            let claimed = match claim {
+                Some(claim) => self.ports.queue.claim(claim).await,
+                None => Ok(Claimed::default()),
+            };
+            match claimed {
+                Ok(claimed) if claimed.leases.is_empty() => {
+                    self.idle(&mut wakeup, self.next_look(&claimed, opens_at), &stop).await;
+                }
+                Ok(claimed) => {
+                    report::started(&claimed.started);
+                    claimed.leases.into_iter().for_each(|lease| self.start(lease, &backends, &stop));
+                }
+                Err(error) => self.back_off(&error, &stop).await,
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn backends(&self) -> HashMap<EndpointId, Arc<dyn Backend>> {
+        let backends = self.ports.backends.iter();
+        backends.map(|backend| (backend.describe().id.clone(), Arc::clone(backend))).collect()
+    }
+
+    /// What there is room for, if anything, and when a closed gate opens.
+    fn claim(&self) -> (Option<Claim>, Option<Monotonic>) {
+        let now = Moment { date: self.ports.clock.now(), monotonic: self.ports.clock.monotonic() };
+        let (rooms, opens_at) = self.gates.rooms(now);
+        let held = u32::try_from(self.live.count()).unwrap_or(u32::MAX);
+        let at_most = self.options.slots.saturating_sub(held);
+        if at_most == 0 || rooms.iter().all(|room| room.free == 0) {
+            return (None, opens_at);
+        }
+        let accounts = self.options.account_limits.iter();
+        let claim = Claim {
+            worker: self.id.clone(),
+            rooms,
+            accounts: accounts.map(|(account, limit)| AccountLimit { account: account.clone(), limit: *limit }).collect(),
+            global_limit: self.options.global_limit,
+            at_most,
+            lease: self.options.lease,
+            day_budget: self.options.day_budget,
+            now: now.date,
+        };
+        (Some(claim), opens_at)
+    }
+
+    fn next_look(&self, claimed: &Claimed, opens_at: Option<Monotonic>) -> Monotonic {
+        let now = self.ports.clock.monotonic();
+        let ready = claimed.next_ready_at.map(|at| {
+            let wait = at.duration_since(self.ports.clock.now());
+            now + Duration::try_from(wait).unwrap_or_default()
+        });
+        let soonest = [opens_at, ready].into_iter().flatten().min();
+        soonest.map_or(now + POLL, |then| then.min(now + POLL))
+    }
+
+    async fn idle(&self, wakeup: &mut Wakeup, until: Monotonic, stop: &Stop) {
+        tokio::select! {
+            () = wakeup.changed() => {}
+            () = self.live.released() => {}
+            () = self.ports.clock.sleep_until(until) => {}
+            () = stop.draining() => {}
+        }
+    }
+
+    async fn back_off(&self, error: &StoreError, stop: &Stop) {
+        warn!(error = %error, "cannot claim work, trying again in {STORE_PAUSE:?}: {error}");
+        tokio::select! {
+            () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
+            () = stop.draining() => {}
+        }
+    }
+
+    fn start(self: &Arc<Self>, lease: Lease, backends: &HashMap<EndpointId, Arc<dyn Backend>>, stop: &Stop) {
+        let held = self.live.hold(lease.key);
+        self.gates.started(&lease.endpoint);
+        let backend = backends.get(&lease.endpoint).expect("only endpoints with a backend have room").clone();
+        let (worker, stop) = (Arc::clone(self), stop.clone());
+        self.tasks.spawn(async move {
+            worker.run_lease(&lease, backend.as_ref(), &held, &stop).await;
+            // The gate opens before the slot does, so that the next claim sees both.
+            worker.gates.released(&lease.endpoint);
+            drop(held);
+        });
+    }
+
+    async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
+        match execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await {
+            Called::Ended(recording, learned) => {
+                let now = self.ports.clock.monotonic();
+                self.gates.finished(&lease.endpoint, learned.as_ref().map(|()| ()), now);
+                // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
+                let _ = self.recorder.record(*recording).await;
+            }
+            Called::Dropped => {}
+            Called::Aborted => self.give_back(lease).await,
+        }
+    }
+
+    async fn give_back(&self, lease: &Lease) {
+        if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
+            warn!(execution = %lease.key.execution, error = %error, "cannot give a lease back, it will run out: {error}");
+        }
+    }
+}

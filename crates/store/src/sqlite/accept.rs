@@ -1,0 +1,179 @@
+//! Acceptance: the job, its batches and every execution in one transaction (L1).
+
+use std::collections::HashMap;
+
+use beacon_domain::{Acceptance, Accepted, Batching, EndpointId, JobState, Plan, StoreError};
+use beacon_spec::ModelId;
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    codec::{length, micros, region_no, state, text},
+    writer::{Fault, Writer},
+};
+
+impl Writer {
+    /// See [`beacon_domain::JobStore::accept`].
+    pub(crate) fn accept(&mut self, acceptance: &Acceptance) -> Result<Accepted, Fault> {
+        let present = self.present(acceptance)?;
+        if let Some((digest, state)) = present
+            && digest == *acceptance.spec.digest().as_bytes()
+        {
+            return Ok(Accepted::Existing(acceptance.job, state));
+        }
+        self.keep_point(acceptance)?;
+        if present.is_some() {
+            return Err(StoreError::Conflict(acceptance.job).into());
+        }
+        self.keep_nonce(acceptance)?;
+        let mut models = Vec::new();
+        for execution in &acceptance.plan.executions {
+            if !models.contains(&execution.model) {
+                models.push(execution.model.clone());
+            }
+        }
+        let job = self.insert_job(acceptance, &models)?;
+        self.insert_executions(job, acceptance, &models)?;
+        self.insert_batches(job, acceptance)?;
+        self.open_batches(job, acceptance.now)?;
+        self.wake_queue();
+        self.wake_job(acceptance.job);
+        Ok(Accepted::New(acceptance.job))
+    }
+
+    fn present(&self, acceptance: &Acceptance) -> Result<Option<([u8; 32], JobState)>, Fault> {
+        const PRESENT: &str = "-- accept::present
+            SELECT digest, state FROM jobs WHERE id = ?1";
+        let mut query = self.connection.prepare_cached(PRESENT)?;
+        let found = query.query_row([acceptance.job.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?)));
+        Ok(found.optional()?)
+    }
+
+    fn keep_point(&self, acceptance: &Acceptance) -> Result<(), Fault> {
+        const POINT: &str = "-- accept::point
+            SELECT canonical_digest FROM signature_points WHERE key = ?1 AND r = ?2";
+        const KEEP: &str = "-- accept::keep_point
+            INSERT OR IGNORE INTO signature_points (key, r, canonical_digest) VALUES (?1, ?2, ?3)";
+        let spec = &acceptance.spec;
+        let (key, digest) = (spec.key().as_str(), spec.canonical_digest());
+        let known: Option<[u8; 32]> = self
+            .connection
+            .prepare_cached(POINT)?
+            .query_row(params![key, spec.signature_point()], |row| row.get(0))
+            .optional()?;
+        if known.is_some_and(|known| known != *digest.as_bytes()) {
+            return Err(StoreError::KeyCompromised.into());
+        }
+        self.connection.prepare_cached(KEEP)?.execute(params![key, spec.signature_point(), digest.as_bytes()])?;
+        Ok(())
+    }
+
+    fn keep_nonce(&self, acceptance: &Acceptance) -> Result<(), Fault> {
+        const KEEP: &str = "-- accept::keep_nonce
+            INSERT OR IGNORE INTO nonces (key, nonce, job) VALUES (?1, ?2, ?3)";
+        let Some(nonce) = &acceptance.spec.spec().nonce else { return Ok(()) };
+        let mut insert = self.connection.prepare_cached(KEEP)?;
+        let new = insert.execute(params![acceptance.spec.key().as_str(), nonce, acceptance.job.as_bytes()])?;
+        if new == 0 && acceptance.nonce_must_be_new {
+            return Err(StoreError::Replayed.into());
+        }
+        Ok(())
+    }
+
+    fn insert_job(&self, acceptance: &Acceptance, models: &[ModelId]) -> Result<i64, Fault> {
+        const INSERT: &str = "-- accept::job
+            INSERT INTO jobs (id, name, key, generation, retry_of, state, batching, weight, min_success_rate,
+                min_regions, provider_timeout, deadline, lower_bound, cost_cap, accepted_at, digest,
+                canonical_digest, sampling, models, spec)
+            VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+        let spec = &acceptance.spec;
+        let constraints = &spec.spec().constraints;
+        self.connection.prepare_cached(INSERT)?.execute(params![
+            acceptance.job.as_bytes(),
+            spec.spec().name.as_str(),
+            spec.key().as_str(),
+            acceptance.generation,
+            acceptance.retry_of.map(|job| *job.as_bytes()),
+            i64::from(acceptance.plan.batching == Batching::Endpoint),
+            acceptance.weight.max(1),
+            constraints.min_success_rate,
+            constraints.min_regions,
+            constraints.provider_timeout.map(length),
+            micros(acceptance.deadline),
+            acceptance.lower_bound.map(length),
+            acceptance.cost_cap_micros.map(|cap| cap.min(i64::MAX as u64) as i64),
+            micros(acceptance.now),
+            spec.digest().as_bytes(),
+            spec.canonical_digest().as_bytes(),
+            text(&acceptance.plan.sampling)?,
+            text(models)?,
+            spec.bytes(),
+        ])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn insert_executions(&mut self, job: i64, acceptance: &Acceptance, models: &[ModelId]) -> Result<(), Fault> {
+        const INSERT: &str = "-- accept::execution
+            INSERT INTO executions (job, n, batch, model, region, run, endpoint, state)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let plan = &acceptance.plan;
+        let mut numbers: HashMap<EndpointId, i64> = HashMap::new();
+        for execution in &plan.executions {
+            if let Some(endpoint) = &execution.endpoint
+                && !numbers.contains_key(endpoint)
+            {
+                numbers.insert(endpoint.clone(), self.endpoint_no(endpoint)?);
+            }
+        }
+        let mut insert = self.connection.prepare_cached(INSERT)?;
+        for (n, execution) in plan.executions.iter().enumerate() {
+            let model = models.iter().position(|model| *model == execution.model).unwrap_or_default();
+            let endpoint = execution.endpoint.as_ref().and_then(|endpoint| numbers.get(endpoint));
+            let state = if endpoint.is_some() { "blocked" } else { "unsupported" };
+            insert.execute(params![
+                job,
+                n as i64,
+                execution.batch,
+                model as i64,
+                region_no(execution.region),
+                execution.run,
+                endpoint,
+                state
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn insert_batches(&self, job: i64, acceptance: &Acceptance) -> Result<(), Fault> {
+        const INSERT: &str = "-- accept::batch
+            INSERT INTO batches (job, b, question, first, state, blocked, unsupported)
+            VALUES (?1, ?2, ?3, ?4, 'blocked', ?5, ?6)";
+        let Plan { batches, executions, .. } = &acceptance.plan;
+        let mut counts = vec![(0_u32, 0_u32, None); batches.len()];
+        for (n, execution) in executions.iter().enumerate() {
+            let (blocked, unsupported, first) = &mut counts[execution.batch as usize];
+            first.get_or_insert(n as i64);
+            *(if execution.endpoint.is_some() { blocked } else { unsupported }) += 1;
+        }
+        let mut insert = self.connection.prepare_cached(INSERT)?;
+        for (b, (batch, (blocked, unsupported, first))) in batches.iter().zip(counts).enumerate() {
+            let first = first.unwrap_or(0);
+            insert.execute(params![job, b as i64, text(&batch.question)?, first, blocked, unsupported])?;
+        }
+        Ok(())
+    }
+
+    /// The number of an endpoint, new or known.
+    pub(crate) fn endpoint_no(&mut self, endpoint: &EndpointId) -> Result<i64, Fault> {
+        const FIND: &str = "-- accept::endpoint
+            SELECT no FROM endpoints WHERE id = ?1";
+        const ADD: &str = "-- accept::add_endpoint
+            INSERT OR IGNORE INTO endpoints (id) VALUES (?1)";
+        if let Some((no, _)) = self.endpoints.get(endpoint) {
+            return Ok(*no);
+        }
+        self.connection.prepare_cached(ADD)?.execute([endpoint.as_str()])?;
+        let no = self.connection.prepare_cached(FIND)?.query_row([endpoint.as_str()], |row| row.get(0))?;
+        self.endpoints.insert(endpoint.clone(), (no, None));
+        Ok(no)
+    }
+}

@@ -1,0 +1,269 @@
+//! The two threads of a file: one writes, one reads. Whatever waits for the writer is committed together.
+
+use std::{
+    any::Any,
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use beacon_domain::{EndpointId, JobId, StoreError, Topic, Wakeups};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{codec::Frozen, open::explain};
+use crate::fair::Lane;
+
+/// The most commands in one transaction.
+const GROUP: usize = 512;
+/// How often an idle writer looks for changes by other processes.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Answers one command after the commit; `Some` is why the commit failed.
+type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+type Command = Box<dyn FnOnce(&mut Writer) -> Answer + Send>;
+type Query = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The writing side, on its own thread.
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) lanes: HashMap<i64, Lane<i64>>,
+    /// Numbers of endpoints with the gate, limit and account as last written.
+    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<beacon_domain::Room>)>,
+    pub(crate) frozen: HashMap<i64, Arc<Frozen>>,
+    wakes: HashSet<Topic>,
+}
+
+/// The ways to the threads. They end when this is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Threads {
+    writes: mpsc::Sender<Command>,
+    reads: mpsc::Sender<Query>,
+    path: Arc<Path>,
+}
+
+impl Threads {
+    /// Starts both threads.
+    pub(crate) fn start(
+        path: &Path,
+        writer: Connection,
+        reader: Connection,
+        wakeups: Arc<Wakeups>,
+        guard: impl Any + Send,
+    ) -> std::io::Result<Self> {
+        let (writes, commands) = mpsc::channel(1024);
+        let (reads, mut queries) = mpsc::channel::<Query>(1024);
+        let writer = Writer::new(path, writer);
+        std::thread::Builder::new().name("beacon-write".into()).spawn(move || {
+            writer.run(commands, &wakeups);
+            drop(guard);
+        })?;
+        std::thread::Builder::new().name("beacon-read".into()).spawn(move || {
+            while let Some(query) = queries.blocking_recv() {
+                query(&reader);
+            }
+        })?;
+        Ok(Self { writes, reads, path: path.into() })
+    }
+
+    /// Runs `command` in a transaction, shared with whoever waits at the same time; answers after the commit.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Writer) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let command: Command = Box::new(move |writer| {
+            let result = writer.guarded(command);
+            Box::new(move |failed| {
+                let result = match (failed, result) {
+                    (Some(error), Ok(_)) => Err(error),
+                    (_, result) => result,
+                };
+                // Nobody waits any more if the caller was dropped; what is written stays.
+                let _ = answer.send(result);
+            })
+        });
+        self.writes.send(command).await.map_err(|_| self.gone())?;
+        answered.await.map_err(|_| self.gone())?
+    }
+
+    /// Runs `query` beside the writer.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let path = self.path.clone();
+        let query: Query = Box::new(move |connection| {
+            let result = snapshot(connection, query).map_err(|fault| fault.explained(&path));
+            let _ = answer.send(result);
+        });
+        self.reads.send(query).await.map_err(|_| self.gone())?;
+        answered.await.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> StoreError {
+        StoreError::Unavailable {
+            message: format!("the thread for {} has ended; start again and report this", self.path.display()),
+            source: None,
+        }
+    }
+}
+
+/// One query sees one state, however many statements it has.
+fn snapshot<T>(
+    connection: &Connection,
+    query: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let result = query(connection);
+    connection.prepare_cached("COMMIT")?.execute([])?;
+    result
+}
+
+/// Why a command failed: the store's answer, or the database.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Store(StoreError),
+    Database(rusqlite::Error),
+}
+
+impl Fault {
+    fn explained(self, path: &Path) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Database(error) => explain(path, error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Writer {
+    fn new(path: &Path, connection: Connection) -> Self {
+        Self {
+            connection,
+            path: path.to_owned(),
+            lanes: HashMap::new(),
+            endpoints: HashMap::new(),
+            frozen: HashMap::new(),
+            wakes: HashSet::new(),
+        }
+    }
+
+    /// Wakes after the commit.
+    pub(crate) fn wake_queue(&mut self) {
+        self.wakes.insert(Topic::Queue);
+    }
+
+    /// Wakes after the commit.
+    pub(crate) fn wake_job(&mut self, job: JobId) {
+        self.wakes.insert(Topic::Job(job));
+    }
+
+    fn run(mut self, mut commands: mpsc::Receiver<Command>, wakeups: &Wakeups) {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
+        let mut group = Vec::with_capacity(GROUP);
+        let mut seen = self.version();
+        loop {
+            let wait = tokio::time::timeout(LOOK, commands.recv_many(&mut group, GROUP));
+            match runtime.block_on(async { wait.await }) {
+                Ok(0) => return,
+                Ok(_) => self.commit(group.drain(..), wakeups),
+                Err(_) => {}
+            }
+            let version = self.version();
+            if version != seen {
+                seen = version;
+                wakeups.wake(Topic::Queue);
+                self.wake_open(wakeups);
+            }
+        }
+    }
+
+    /// Another process changed something; which job is not known, so all that are young or open are woken.
+    fn wake_open(&self, wakeups: &Wakeups) {
+        const RECENT: &str = "-- writer::wake_open
+            SELECT id FROM jobs ORDER BY no DESC LIMIT 200";
+        let ids = self.connection.prepare_cached(RECENT).and_then(|mut query| {
+            query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<[u8; 16]>>>()
+        });
+        for id in ids.unwrap_or_default() {
+            wakeups.wake(Topic::Job(JobId::from_bytes(id)));
+        }
+    }
+
+    /// Changes when another connection has written.
+    fn version(&self) -> i64 {
+        let version = self.connection.prepare_cached("PRAGMA data_version");
+        version.and_then(|mut query| query.query_row([], |row| row.get(0))).unwrap_or(0)
+    }
+
+    fn commit(&mut self, group: impl Iterator<Item = Command>, wakeups: &Wakeups) {
+        let begun = self.execute("BEGIN IMMEDIATE");
+        let answers: Vec<_> = group.map(|command| command(self)).collect();
+        let done = begun.and_then(|()| self.execute("COMMIT"));
+        let failed = done.err();
+        if failed.is_some() {
+            self.forget();
+            let _ = self.execute("ROLLBACK");
+        }
+        let wakes = std::mem::take(&mut self.wakes);
+        if failed.is_none() {
+            wakes.into_iter().for_each(|topic| wakeups.wake(topic));
+        }
+        for answer in answers {
+            answer(failed.as_ref().map(|error| explain(&self.path, copy(error))));
+        }
+    }
+
+    /// Runs one command so that its failure undoes only itself.
+    fn guarded<T>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, StoreError> {
+        if self.connection.is_autocommit() {
+            // The transaction could not begin, or broke under an earlier command; the commit tells why.
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
+            return Err(explain(&self.path, error));
+        }
+        let result = self.execute("SAVEPOINT command").map_err(Fault::from).and_then(|()| command(self));
+        let result = result.and_then(|value| {
+            self.execute("RELEASE command")?;
+            Ok(value)
+        });
+        result.map_err(|fault| {
+            self.forget();
+            if !self.connection.is_autocommit() {
+                let _ = self.execute("ROLLBACK TO command").and_then(|()| self.execute("RELEASE command"));
+            }
+            fault.explained(&self.path)
+        })
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Forgets what a rolled back transaction may have written.
+    fn forget(&mut self) {
+        self.endpoints.clear();
+        self.frozen.clear();
+    }
+}
+
+fn copy(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        _ => rusqlite::Error::InvalidQuery,
+    }
+}
