@@ -1,2 +1,50 @@
-//! Placeholder.
-fn main() {}
+//! The command `beacon`: sign, check, plan and run jobs, and read what came of them.
+
+mod args;
+mod commands;
+mod exit;
+mod job_file;
+mod progress;
+mod simulated;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    beacon_boot::start_logs(args.log_level(), args.log_format());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("beacon: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(dispatch(args));
+    // Calls that a second Ctrl-C left behind must not hold the process.
+    runtime.shutdown_background();
+    exit::code(result)
+}
+
+async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
+    let json = args.json;
+    match args.command {
+        Command::Keygen(command) => commands::keys::keygen(&command, json),
+        Command::Sign(command) => commands::keys::sign(&command),
+        Command::Verify(command) => commands::verify::verify(&command, json),
+        Command::Schema => commands::keys::schema(),
+        Command::Plan(command) => commands::plan::plan(&command, json),
+        Command::Run(command) => commands::run::run(command, json).await,
+        Command::Retry(command) => commands::retry::retry(command, json).await,
+        Command::Check(command) => commands::check::check(&command, json).await,
+        Command::Simulate(command) => commands::simulate::simulate(&command, json).await,
+        Command::Jobs(command) => commands::jobs::jobs(&command, json).await,
+        Command::Show(command) => commands::jobs::show(&command, json).await,
+        Command::Cancel(command) => commands::jobs::cancel(&command, json).await,
+        Command::Results(command) => commands::results::results(&command, json).await,
+        Command::Receipts(command) => commands::results::receipts(&command).await,
+        Command::Completions(command) => commands::keys::completions(&command),
+    }
+}

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! What the binaries share: files with keys and endpoints, the runner's key, logs, signals, and the wiring of ports.
+
+mod endpoints;
+mod files;
+mod keys;
+mod runtime;
+mod signals;
+mod telemetry;
+
+pub use beacon_providers::{EndpointConfig, EndpointsFile};
+pub use endpoints::{load_endpoints, parse_toml};
+pub use files::{FileError, read_bounded};
+pub use keys::{load_key_ring, load_or_create_runner_key};
+pub use runtime::{Access, Runtime, build_backends};
+pub use signals::interrupted;
+pub use telemetry::{LogFormat, start_logs};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{JobSpec, KeyId, Sha256Digest};
+use crate::{JobSpec, KeyId, Profile, Sha256Digest};
 
 /// The bytes as they arrived. Nothing may run from this type.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct VerifiedSpec {
     pub(crate) digest: Sha256Digest,
     pub(crate) spec: JobSpec,
     pub(crate) key: KeyId,
+    pub(crate) weight: u32,
+    pub(crate) profile: Profile,
     pub(crate) signature_point: [u8; 32],
     pub(crate) canonical_digest: Sha256Digest,
 }
@@ -44,6 +46,18 @@ impl VerifiedSpec {
     #[must_use]
     pub const fn key(&self) -> &KeyId {
         &self.key
+    }
+
+    /// The key's share against other keys; 1 is normal.
+    #[must_use]
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// The form under which the signature held.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// R, the first 32 bytes of the signature; once per message and key (P6).

@@ -1,8 +1,15 @@
 //! Receipts and closes: the signed records of what came of a job (L8).
 
+use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelId, QuestionId, Region, Sha256Digest, Timestamp};
+use crate::{
+    ModelId, QuestionId, Region, Sha256Digest, Timestamp,
+    canonical::{Dialect, canonicalize},
+    keys::decode_key,
+    sign::unsigned_bytes,
+    verify::decode_signature,
+};
 
 /// What is said about one attempt that ended an execution. Signed over its JCS form without `signature`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,4 +115,49 @@ pub struct Close {
     pub runner_key: String,
     /// Ed25519 over the JCS form of everything else, padded base64.
     pub signature: String,
+}
+
+/// A record that does not hold.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    /// The key or the signature is malformed.
+    #[error("the runner's key or the signature is malformed")]
+    Malformed,
+    /// The signature does not hold over the content.
+    #[error("the record was changed after it was signed")]
+    Mismatch,
+}
+
+impl Receipt {
+    /// SHA-256 over the JCS form with the signature; the leaf of the job's Merkle tree.
+    #[must_use]
+    pub fn hash(&self) -> Sha256Digest {
+        let value = serde_json::to_value(self).expect("a receipt has string keys and finite numbers");
+        Sha256Digest::of(&canonicalize(&value, Dialect::JavaScript))
+    }
+
+    /// Checks the signature against the key that the receipt names.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn verify(&self) -> Result<(), ReceiptError> {
+        verify_record(&self.runner_key, &self.signature, &unsigned_bytes(self))
+    }
+}
+
+impl Close {
+    /// Checks the signature against the key that the close names.
+    ///
+    /// # Errors
+    /// It does not hold.
+    pub fn verify(&self) -> Result<(), ReceiptError> {
+        verify_record(&self.runner_key, &self.signature, &unsigned_bytes(self))
+    }
+}
+
+fn verify_record(key: &str, signature: &str, bytes: &[u8]) -> Result<(), ReceiptError> {
+    let key = decode_key(key).ok_or(ReceiptError::Malformed)?;
+    let key = VerifyingKey::from_bytes(&key).map_err(|_| ReceiptError::Malformed)?;
+    let signature = decode_signature(signature).ok_or(ReceiptError::Malformed)?;
+    key.verify_strict(bytes, &Signature::from_bytes(&signature)).map_err(|_| ReceiptError::Mismatch)
 }

@@ -100,7 +100,6 @@ impl<J: Copy + Eq + Hash + Ord> Lane<J> {
     }
 }
 
-
 impl<K: Eq + Hash> Shares<K> {
     fn start(&self, member: &K) -> f64 {
         self.next.get(member).map_or(self.now, |next| next.max(self.now))

@@ -24,9 +24,10 @@ pub(crate) fn implied_error(
         (ExecutionState::Cancelled, Some(EndReason::Budget)) => {
             (ErrorCode::BudgetExhausted, "the job's cost cap was reached".to_owned())
         }
-        (ExecutionState::Cancelled, _) => {
-            (ErrorCode::Cancelled, by.map_or_else(|| "cancelled".to_owned(), |by| format!("cancelled by {by}")))
-        }
+        (ExecutionState::Cancelled, _) => (
+            ErrorCode::Cancelled,
+            by.map_or_else(|| "cancelled".to_owned(), |by| format!("cancelled by {by}")),
+        ),
         (ExecutionState::TimedOut, _) => (ErrorCode::DeadlinePassed, "the job's deadline passed".to_owned()),
         _ => return None,
     };

@@ -1,1 +1,8 @@
-//! Placeholder.
+//! For tests only: a manual clock, builders, and the suite that every store must pass.
+
+mod builders;
+mod clock;
+pub mod conformance;
+
+pub use builders::{accept, claim, completed, retry};
+pub use clock::ManualClock;

@@ -63,7 +63,11 @@ impl Writer {
         if known.is_some_and(|known| known != *digest.as_bytes()) {
             return Err(StoreError::KeyCompromised.into());
         }
-        self.connection.prepare_cached(KEEP)?.execute(params![key, spec.signature_point(), digest.as_bytes()])?;
+        self.connection.prepare_cached(KEEP)?.execute(params![
+            key,
+            spec.signature_point(),
+            digest.as_bytes()
+        ])?;
         Ok(())
     }
 
@@ -72,7 +76,8 @@ impl Writer {
             INSERT OR IGNORE INTO nonces (key, nonce, job) VALUES (?1, ?2, ?3)";
         let Some(nonce) = &acceptance.spec.spec().nonce else { return Ok(()) };
         let mut insert = self.connection.prepare_cached(KEEP)?;
-        let new = insert.execute(params![acceptance.spec.key().as_str(), nonce, acceptance.job.as_bytes()])?;
+        let new =
+            insert.execute(params![acceptance.spec.key().as_str(), nonce, acceptance.job.as_bytes()])?;
         if new == 0 && acceptance.nonce_must_be_new {
             return Err(StoreError::Replayed.into());
         }
@@ -111,7 +116,12 @@ impl Writer {
         Ok(self.connection.last_insert_rowid())
     }
 
-    fn insert_executions(&mut self, job: i64, acceptance: &Acceptance, models: &[ModelId]) -> Result<(), Fault> {
+    fn insert_executions(
+        &mut self,
+        job: i64,
+        acceptance: &Acceptance,
+        models: &[ModelId],
+    ) -> Result<(), Fault> {
         const INSERT: &str = "-- accept::execution
             INSERT INTO executions (job, n, batch, model, region, run, endpoint, state)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

@@ -92,7 +92,8 @@ pub(crate) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> r
 
 /// JSON for a column.
 pub(crate) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|e| Fault::Database(rusqlite::Error::ToSqlConversionFailure(e.into())))
+    serde_json::to_string(value)
+        .map_err(|e| Fault::Database(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
 /// A state column.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use beacon_domain::{
-    BatchDone, Batching, CancelReason, Cancelled, EndReason, JobEnded, JobId, JobState, StateCounts, StoreError,
-    Verdict,
+    BatchDone, Batching, CancelReason, Cancelled, EndReason, JobEnded, JobId, JobState, StateCounts,
+    StoreError, Verdict,
 };
 use beacon_spec::{Question, Timestamp};
 use rusqlite::{OptionalExtension, params};
@@ -47,7 +47,9 @@ impl Writer {
             let next: Option<(i64, String, u32, u32)> = self
                 .connection
                 .prepare_cached(NEXT)?
-                .query_row(params![job, skipped], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+                .query_row(params![job, skipped], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
                 .optional()?;
             let Some((b, state, blocked, open)) = next else { break };
             if state == "blocked" {
@@ -111,8 +113,8 @@ impl Writer {
             UPDATE jobs SET state = ?2, verdict = ?3, ended_at = ?4 WHERE no = ?1";
         let counts = self.job_counts(head.no)?;
         let mut query = self.connection.prepare_cached(MINIMA)?;
-        let (rate, minimum, reason, answered) = query
-            .query_row([head.no], |row| Ok((row.get(0)?, row.get(1)?, reason(row, 2)?, row.get(3)?)))?;
+        let (rate, minimum, reason, answered) =
+            query.query_row([head.no], |row| Ok((row.get(0)?, row.get(1)?, reason(row, 2)?, row.get(3)?)))?;
         let state = JobState::at_end(&counts, reason);
         let verdict = Verdict::of(&counts, answered, rate, minimum);
         drop(query);
@@ -132,7 +134,12 @@ impl Writer {
     }
 
     /// See [`beacon_domain::JobStore::cancel`].
-    pub(crate) fn cancel(&mut self, job: JobId, why: &CancelReason, now: Timestamp) -> Result<Cancelled, Fault> {
+    pub(crate) fn cancel(
+        &mut self,
+        job: JobId,
+        why: &CancelReason,
+        now: Timestamp,
+    ) -> Result<Cancelled, Fault> {
         const REASON: &str = "-- end::reason
             UPDATE jobs SET reason = ?2, ended_by = ?3 WHERE no = ?1";
         let head = self.head(job)?.ok_or(StoreError::UnknownJob(job))?;

@@ -29,7 +29,10 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = PathBuf::from(lock);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock);
     let file = file.map_err(|error| StoreError::Unavailable {
-        message: format!("cannot make the lock file {}; check that its folder exists and is writable", lock.display()),
+        message: format!(
+            "cannot make the lock file {}; check that its folder exists and is writable",
+            lock.display()
+        ),
         source: Some(Box::new(error)),
     })?;
     match file.try_lock() {
@@ -53,7 +56,9 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -65536")?;
+        connection.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -65536",
+        )?;
         let known = migrate(&mut connection)?;
         Ok((connection, known))
     };
@@ -74,7 +79,8 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
 /// Opens for reading; the schema is there already.
 pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -115,7 +121,9 @@ pub(crate) fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("{file} is locked by another program; close it, or wait until it is done")
         }
-        Some(ErrorCode::SystemIoFailure) => format!("the disk of {file} fails to read or write; check the disk"),
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("the disk of {file} fails to read or write; check the disk")
+        }
         _ => format!("the database {file} refused a statement; please report this"),
     };
     StoreError::Unavailable { message, source: Some(Box::new(error)) }

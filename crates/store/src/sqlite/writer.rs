@@ -178,8 +178,10 @@ impl Writer {
         let mut group = Vec::with_capacity(GROUP);
         let mut seen = self.version();
         loop {
-            let wait = tokio::time::timeout(LOOK, commands.recv_many(&mut group, GROUP));
-            match runtime.block_on(async { wait.await }) {
+            // The timer must be made inside the runtime.
+            let waited = runtime
+                .block_on(async { tokio::time::timeout(LOOK, commands.recv_many(&mut group, GROUP)).await });
+            match waited {
                 Ok(0) => return,
                 Ok(_) => self.commit(group.drain(..), wakeups),
                 Err(_) => {}
@@ -233,7 +235,8 @@ impl Writer {
     fn guarded<T>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, StoreError> {
         if self.connection.is_autocommit() {
             // The transaction could not begin, or broke under an earlier command; the commit tells why.
-            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
+            let error =
+                rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
             return Err(explain(&self.path, error));
         }
         let result = self.execute("SAVEPOINT command").map_err(Fault::from).and_then(|()| command(self));

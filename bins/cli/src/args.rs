@@ -1,0 +1,231 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use beacon_boot::LogFormat;
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// Runs signed jobs of questions × models × regions over serverless GPU endpoints: within every endpoint's limit,
+/// with a signed receipt for each answer, and without losing anything when a process dies.
+#[derive(Debug, Parser)]
+#[command(name = "beacon", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more: -v for what happens, -vv for everything. RUST_LOG overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log lines as JSON objects.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done; for run: every execution completed; for verify: the verdict is good
+  1  could not start
+  2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
+  3  the job ended, but not every execution completed
+  4  stopped before the job ended; the same command resumes it
+  5  the database is occupied, full, read-only or broken";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a signing key and its entry for a key ring
+    Keygen(Keygen),
+    /// Sign a job
+    Sign(Sign),
+    /// Check a signed job, or a job's exported receipts
+    Verify(Verify),
+    /// Print the JSON Schema of a job
+    Schema,
+    /// Show what a job would run, without running it
+    Plan(Plan),
+    /// Verify, plan and run a job; the same command again resumes it
+    Run(Run),
+    /// Run the failed executions of a job again, as a new job
+    Retry(Retry),
+    /// Ask every configured address of the endpoints and explain what is wrong
+    Check(Check),
+    /// Serve simulated endpoints
+    Simulate(Simulate),
+    /// List jobs
+    Jobs(Jobs),
+    /// Show one job: its questions, endpoints and why executions wait
+    Show(OneJob),
+    /// Cancel a job
+    Cancel(OneJob),
+    /// Export answers
+    Results(Results),
+    /// Export the signed receipts and the close, one JSON object per line
+    Receipts(OneJob),
+    /// Print shell completions
+    Completions(Completions),
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Keygen {
+    /// Where the secret seed goes; only its owner can read it
+    #[arg(long, default_value = "signing.key")]
+    pub(crate) out: PathBuf,
+    /// The key's id in the ring
+    #[arg(long, default_value = "my-key")]
+    pub(crate) kid: String,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Sign {
+    /// The job, unsigned JSON
+    pub(crate) job: PathBuf,
+    /// The secret seed made by keygen
+    #[arg(long)]
+    pub(crate) key: PathBuf,
+    /// Where the signed job goes [default: standard output]
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Verify {
+    /// A signed job, or receipts exported by `beacon receipts`
+    pub(crate) file: PathBuf,
+    /// The ring of trusted keys [default: keys.json beside the file]
+    #[arg(long)]
+    pub(crate) keys: Option<PathBuf>,
+    /// Canonical bytes to compare with; the first difference is shown
+    #[arg(long)]
+    pub(crate) canonical: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Group)]
+pub(crate) struct JobFile {
+    /// The signed job
+    pub(crate) job: PathBuf,
+    /// The ring of trusted keys [default: keys.json beside the job]
+    #[arg(long)]
+    pub(crate) keys: Option<PathBuf>,
+    /// The endpoints file [default: simulated endpoints]
+    #[arg(long)]
+    pub(crate) endpoints: Option<PathBuf>,
+    /// How questions follow each other
+    #[arg(long, value_enum, default_value = "question")]
+    pub(crate) batching: BatchingArg,
+    /// Accept cells that no endpoint serves, as `unsupported`
+    #[arg(long)]
+    pub(crate) accept_unsupported: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BatchingArg {
+    /// A question starts when the one before it is done everywhere
+    Question,
+    /// Every endpoint goes through the questions at its own pace; faster
+    Endpoint,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) file: JobFile,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) file: JobFile,
+    /// The database file
+    #[arg(long, default_value = "beacon.db")]
+    pub(crate) db: PathBuf,
+    /// Run the job anew even if it has run before
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Calls in flight in this process
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) slots: u32,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Retry {
+    #[command(flatten)]
+    pub(crate) run: Run,
+    /// The executions to run again: those that failed or timed out
+    #[arg(long, required = true)]
+    pub(crate) failed: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Check {
+    /// The endpoints file
+    #[arg(long)]
+    pub(crate) endpoints: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Simulate {
+    /// The endpoints to simulate, TOML
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Where to listen; loopback unless you mean otherwise
+    #[arg(long, default_value = "127.0.0.1:8900")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Jobs {
+    /// The database file
+    #[arg(long, default_value = "beacon.db")]
+    pub(crate) db: PathBuf,
+    /// The most jobs listed
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct OneJob {
+    /// The job: the signer's id for it, or the beginning of its own id
+    pub(crate) job: String,
+    /// The database file
+    #[arg(long, default_value = "beacon.db")]
+    pub(crate) db: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Results {
+    #[command(flatten)]
+    pub(crate) job: OneJob,
+    /// How to print them
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON object per line, with everything
+    Jsonl,
+    /// For spreadsheets
+    Csv,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+impl Args {
+    pub(crate) fn log_level(&self) -> &'static str {
+        match self.verbose {
+            0 => "warn",
+            1 => "beacon=info,beacon_scheduler=info,beacon_store=info,warn",
+            _ => "debug",
+        }
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        if self.log_json { LogFormat::Json } else { LogFormat::Text }
+    }
+}

@@ -1,0 +1,130 @@
+//! `beacon jobs`, `show` and `cancel`.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use beacon_boot::{Access, Runtime};
+use beacon_domain::{CancelReason, JobFilter, JobState, JobSummary, JobView, Progress};
+use serde_json::json;
+
+use super::line;
+use crate::args::{self, OneJob};
+
+/// Lists jobs, newest first.
+pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let page = runtime.view.jobs(JobFilter { limit: command.limit, ..JobFilter::default() }).await?;
+    if as_json {
+        for job in &page.items {
+            line(serde_json::to_string(job)?)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if page.items.is_empty() {
+        line(format_args!("no jobs in {}", command.db.display()))?;
+    }
+    for job in &page.items {
+        let (done, total) = (job.counts.completed, job.counts.total());
+        line(format_args!("{}  {:<24} {done:>6}/{total:<6} {}", job.id.short(), job.state, job.name))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows one job.
+pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let job = find(runtime.view.as_ref(), &command.job).await?;
+    let progress = runtime.view.progress(job.id).await?;
+    if as_json { line(serde_json::to_string(&progress)?)? } else { print(&progress)? }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Cancels one job.
+pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let job = find(runtime.view.as_ref(), &command.job).await?;
+    let reason = CancelReason::By("command line".to_owned());
+    let cancelled = runtime.jobs.cancel(job.id, reason, runtime.clock.now()).await?;
+    if as_json {
+        line(json!({
+            "job_id": job.id, "state": cancelled.state, "already_ended": cancelled.already_ended,
+            "cancelled_waiting": cancelled.waiting, "cancelled_in_flight": cancelled.in_flight,
+        }))?;
+    } else if cancelled.already_ended {
+        line(format_args!("job {} had already ended: {}", job.name, cancelled.state))?;
+    } else {
+        let (waiting, in_flight) = (cancelled.waiting, cancelled.in_flight);
+        line(format_args!("cancelled job {}: {waiting} waiting, {in_flight} in flight", job.name))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The job that a person means: by the signer's id (the latest run of it) or the beginning of its own id.
+pub(crate) async fn find(view: &dyn JobView, text: &str) -> anyhow::Result<JobSummary> {
+    let mut filter = JobFilter { limit: 500, ..JobFilter::default() };
+    let (mut named, mut begins): (Vec<JobSummary>, Vec<JobSummary>) = (Vec::new(), Vec::new());
+    loop {
+        let page = view.jobs(filter.clone()).await?;
+        for job in page.items {
+            if job.name.as_str() == text {
+                named.push(job);
+            } else if text.len() >= 4 && job.id.to_string().starts_with(text) {
+                begins.push(job);
+            }
+        }
+        match page.next {
+            Some(next) => filter.cursor = Some(next),
+            None => break,
+        }
+    }
+    if let Some(first) = named.first() {
+        if named.iter().any(|job| job.key != first.key) {
+            bail!("several keys have a job {text:?}; name it by its own id, see `beacon jobs`");
+        }
+        return Ok(named.swap_remove(0));
+    }
+    match begins.len() {
+        1 => Ok(begins.swap_remove(0)),
+        0 => bail!("there is no job {text:?}; `beacon jobs` lists them"),
+        _ => bail!("{text:?} begins several job ids; give more digits"),
+    }
+}
+
+fn print(progress: &Progress) -> anyhow::Result<()> {
+    let job = &progress.job;
+    line(format_args!("{}  {}  {}", job.id.short(), job.name, job.state))?;
+    for batch in &progress.batches {
+        let (done, total) = (batch.counts.total() - batch.counts.open(), batch.counts.total());
+        let failed = batch.counts.failed + batch.counts.timed_out;
+        line(format_args!("  {:>3}. {:<24} {done:>5}/{total:<5} {failed:>4} failed", batch.number, batch.question))?;
+    }
+    for endpoint in &progress.endpoints {
+        let counts = &endpoint.counts;
+        let (done, total) = (counts.total() - counts.open(), counts.total());
+        line(format_args!(
+            "  {:<32} {done:>5}/{total:<5} {:>3} in flight{}",
+            endpoint.endpoint, endpoint.in_flight, waits(job.state, endpoint)
+        ))?;
+    }
+    // The makespan is first dispatch to end (S12).
+    if let Some(makespan) = job.makespan() {
+        line(format_args!("took {makespan:.2?}"))?;
+    }
+    Ok(())
+}
+
+/// Why an endpoint's executions wait, if they do (S11).
+fn waits(state: JobState, endpoint: &beacon_domain::EndpointView) -> String {
+    use beacon_domain::Gate;
+    if state.is_terminal() || endpoint.counts.open() == endpoint.counts.running {
+        return String::new();
+    }
+    match endpoint.gate {
+        Some(Gate::Cold) => "; waits for the cold endpoint's first answer".to_owned(),
+        Some(Gate::Throttled { until }) => format!("; throttled by the endpoint until {until}"),
+        Some(Gate::Broken { until }) => format!("; the endpoint keeps failing, next try {until}"),
+        _ if endpoint.limit.is_some_and(|limit| endpoint.in_flight >= limit) => "; at its limit".to_owned(),
+        _ if endpoint.counts.queued == 0 => "; waits for the question before".to_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,108 @@
+//! `beacon results` and `receipts`: what came of a job, streamed in pages.
+
+use std::{io::Write as _, process::ExitCode};
+
+use beacon_boot::{Access, Runtime};
+use beacon_domain::ExecutionRecord;
+
+use super::{jobs::find, line};
+use crate::args::{self, Format, OneJob};
+
+const PAGE: u32 = 500;
+
+/// Exports answers.
+pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::Result<ExitCode> {
+    let format = if as_json { Format::Jsonl } else { command.format };
+    if format == Format::Csv {
+        line("n,question,model,region,run,state,attempts,output_tokens,duration_ms,error,answer")?;
+    }
+    for_each_record(&command.job, |record| match format {
+        Format::Jsonl => line(serde_json::to_string(record)?),
+        Format::Csv => line(csv(record)),
+        Format::Table => line(row(record)),
+    })
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exports receipts, then the close.
+pub(crate) async fn receipts(command: &OneJob) -> anyhow::Result<ExitCode> {
+    let runtime = for_each_record(command, |record| match &record.receipt {
+        Some(receipt) => line(serde_json::to_string(receipt)?),
+        None => Ok(()),
+    })
+    .await?;
+    if let Some(close) = find(runtime.view.as_ref(), &command.job).await?.close {
+        line(serde_json::to_string(&close)?)?;
+    }
+    std::io::stdout().flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn for_each_record(
+    command: &OneJob,
+    mut each: impl FnMut(&ExecutionRecord) -> anyhow::Result<()>,
+) -> anyhow::Result<Runtime> {
+    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let job = find(runtime.view.as_ref(), &command.job).await?;
+    let mut after = None;
+    loop {
+        let records = runtime.view.records(job.id, after, PAGE).await?;
+        let Some(last) = records.last() else { return Ok(runtime) };
+        after = Some(last.id.n);
+        records.iter().try_for_each(&mut each)?;
+    }
+}
+
+fn row(record: &ExecutionRecord) -> String {
+    let cell = &record.cell;
+    let text = match (&record.answer, &record.error) {
+        (Some(answer), _) => answer.text.clone(),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => String::new(),
+    };
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+    format!("{:<22} {:<14} {:<13} {:<10} {text}", cell.question, cell.model, cell.region, cell.state)
+}
+
+fn csv(record: &ExecutionRecord) -> String {
+    let cell = &record.cell;
+    let last = record.attempts.last();
+    let tokens = record.answer.as_ref().and_then(|answer| answer.usage.completion_tokens);
+    let fields = [
+        cell.n.to_string(),
+        cell.question.to_string(),
+        cell.model.to_string(),
+        cell.region.to_string(),
+        cell.run.to_string(),
+        cell.state.to_string(),
+        cell.attempts.to_string(),
+        tokens.map_or_else(String::new, |tokens| tokens.to_string()),
+        last.map_or_else(String::new, |attempt| attempt.duration.as_millis().to_string()),
+        record.error.as_ref().map_or_else(String::new, |error| error.code.to_string()),
+        record.answer.as_ref().map_or_else(String::new, |answer| answer.text.clone()),
+    ];
+    fields.map(|field| quoted(&field)).join(",")
+}
+
+/// One CSV field by RFC 4180. A leading formula sign is defused, because spreadsheets would run it.
+fn quoted(field: &str) -> String {
+    let formula = field.starts_with(['=', '+', '-', '@']);
+    let field = if formula { format!("'{field}") } else { field.to_owned() };
+    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_field_with_commas_quotes_or_lines_is_quoted() {
+        assert_eq!(quoted("a,\"b\"\nc"), "\"a,\"\"b\"\"\nc\"");
+    }
+
+    #[test]
+    fn an_answer_that_looks_like_a_formula_is_defused() {
+        assert_eq!(quoted("=1+1"), "'=1+1");
+    }
+}

@@ -1,0 +1,75 @@
+//! The wiring: a database file, endpoints and the runner's key become the scheduler's ports.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use beacon_domain::{Backend, Clock, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
+use beacon_providers::EndpointsFile;
+use beacon_spec::ReceiptSigner;
+use beacon_store::{OpenMode, SqliteStore};
+
+use crate::keys;
+
+/// What a process does with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Runs jobs; only one process at a time.
+    Run,
+    /// Looks at jobs and cancels them, beside a runner.
+    Shared,
+}
+
+/// A process's parts behind their ports.
+pub struct Runtime {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Accepting and ending jobs.
+    pub jobs: Arc<dyn JobStore>,
+    /// The queue.
+    pub queue: Arc<dyn WorkQueue>,
+    /// Reading.
+    pub view: Arc<dyn JobView>,
+    /// The store's hints.
+    pub wakeups: Arc<Wakeups>,
+}
+
+impl Runtime {
+    /// Opens the database file; makes it if it is missing and `access` is [`Access::Run`].
+    ///
+    /// # Errors
+    /// The file is occupied, read-only, full, or no Beacon database; the text says what to do.
+    pub fn open(database: &Path, access: Access) -> anyhow::Result<Self> {
+        let mode = match access {
+            Access::Run => OpenMode::Run,
+            Access::Shared => OpenMode::Shared,
+        };
+        let store = Arc::new(SqliteStore::open(database, mode)?);
+        let wakeups = store.wakeups();
+        Ok(Self {
+            clock: Arc::new(SystemClock::new()),
+            jobs: Arc::clone(&store) as Arc<dyn JobStore>,
+            queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
+            view: store,
+            wakeups,
+        })
+    }
+
+    /// The runner's receipt key, kept beside the database.
+    ///
+    /// # Errors
+    /// The key file cannot be read or written.
+    pub fn signer(&self, database: &Path) -> anyhow::Result<Arc<ReceiptSigner>> {
+        let path = database.with_extension("runner-key");
+        let key = keys::load_or_create_runner_key(&path).context("the runner's key")?;
+        Ok(Arc::new(ReceiptSigner::new(key)))
+    }
+}
+
+/// The endpoints behind their port. Secrets come from the environment variables that the file names.
+///
+/// # Errors
+/// A setting is wrong or a named variable is missing.
+pub fn build_backends(endpoints: &EndpointsFile, clock: Arc<dyn Clock>) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
+    let environment = |name: &str| std::env::var(name).ok();
+    Ok(beacon_providers::build(endpoints, &environment, clock)?)
+}

@@ -1,0 +1,292 @@
+//! Claiming: who gets work next, within every limit (S1, S4).
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use beacon_domain::{
+    BatchStarted, CallRequest, Claim, Claimed, ExecutionId, Lease, LeaseKey, ResumeToken, Room,
+};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    codec::{Frozen, at, micros, region, text},
+    writer::{Fault, Writer},
+};
+use crate::{fair::Candidate, rules::day};
+
+/// Jobs whose frozen part is kept at hand.
+const FROZEN: usize = 64;
+
+/// One execution that is ready.
+struct Ready {
+    job: i64,
+    n: u32,
+    batch: u32,
+    model: usize,
+    region: beacon_spec::Region,
+    run: u32,
+    attempts: u32,
+    failures: u32,
+    throttles: u32,
+    token: i64,
+    resume: Option<String>,
+    queued_at: Option<i64>,
+}
+
+impl Writer {
+    /// See [`beacon_domain::WorkQueue::claim`].
+    pub(crate) fn claim(&mut self, claim: &Claim) -> Result<Claimed, Fault> {
+        let mut claimed = Claimed::default();
+        let mut left = claim.at_most.min(self.global_room(claim)?);
+        let spendable = self.spendable(claim)?;
+        let mut waiting: Option<i64> = None;
+        for room in &claim.rooms {
+            let endpoint = self.keep_room(room)?;
+            let free = if spendable { left.min(self.room(claim, room, endpoint)?) } else { 0 };
+            let ready = if free > 0 { self.ready(endpoint, free, claim)? } else { Vec::new() };
+            left -= ready.len() as u32;
+            for ready in ready {
+                let (lease, started) = self.lease(claim, room, ready)?;
+                claimed.leases.push(lease);
+                claimed.started.extend(started);
+            }
+            waiting = waiting.into_iter().chain(self.next_ready(endpoint, claim)?).min();
+        }
+        claimed.next_ready_at = waiting.map(at);
+        Ok(claimed)
+    }
+
+    fn global_room(&self, claim: &Claim) -> Result<u32, Fault> {
+        const ALL: &str = "-- claim::all_running
+            SELECT count(*) FROM executions WHERE state = 'running'";
+        let Some(limit) = claim.global_limit else { return Ok(u32::MAX) };
+        let running: u32 = self.connection.prepare_cached(ALL)?.query_row([], |row| row.get(0))?;
+        Ok(limit.saturating_sub(running))
+    }
+
+    fn spendable(&self, claim: &Claim) -> Result<bool, Fault> {
+        const SPENT: &str = "-- claim::spent
+            SELECT micros FROM spend WHERE day = ?1";
+        let Some(budget) = claim.day_budget else { return Ok(true) };
+        let mut query = self.connection.prepare_cached(SPENT)?;
+        let spent: Option<i64> = query.query_row([day(claim.now)], |row| row.get(0)).optional()?;
+        Ok((spent.unwrap_or(0) as u64) < budget.cap_micros)
+    }
+
+    /// Stores what the worker sees of an endpoint, if it is news.
+    fn keep_room(&mut self, room: &Room) -> Result<i64, Fault> {
+        const KEEP: &str = "-- claim::keep_room
+            UPDATE endpoints SET gate = ?2, max_in_flight = ?3, account = ?4 WHERE no = ?1";
+        let no = self.endpoint_no(&room.endpoint)?;
+        let news =
+            self.endpoints.get(&room.endpoint).and_then(|(_, kept)| kept.as_ref()).is_none_or(|kept| {
+                (kept.gate, kept.limit, &kept.account) != (room.gate, room.limit, &room.account)
+            });
+        if news {
+            let account = room.account.as_ref().map(beacon_domain::AccountId::as_str);
+            let mut keep = self.connection.prepare_cached(KEEP)?;
+            keep.execute(params![no, text(&room.gate)?, room.limit, account])?;
+            drop(keep);
+            self.endpoints.insert(room.endpoint.clone(), (no, Some(room.clone())));
+        }
+        Ok(no)
+    }
+
+    fn room(&self, claim: &Claim, room: &Room, endpoint: i64) -> Result<u32, Fault> {
+        const ENDPOINT: &str = "-- claim::endpoint_running
+            SELECT count(*) FROM executions WHERE state = 'running' AND endpoint = ?1";
+        const ACCOUNT: &str = "-- claim::account_running
+            SELECT count(*) FROM endpoints JOIN executions ON executions.endpoint = endpoints.no
+            WHERE executions.state = 'running' AND endpoints.account = ?1";
+        let mut query = self.connection.prepare_cached(ENDPOINT)?;
+        let running: u32 = query.query_row([endpoint], |row| row.get(0))?;
+        let mut free = room.free.min(room.limit.saturating_sub(running));
+        let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
+        if let Some(limit) = limit {
+            let mut query = self.connection.prepare_cached(ACCOUNT)?;
+            let running: u32 = query.query_row([limit.account.as_str()], |row| row.get(0))?;
+            free = free.min(limit.limit.saturating_sub(running));
+        }
+        Ok(free)
+    }
+
+    /// The executions that get the slots of one endpoint.
+    fn ready(&mut self, endpoint: i64, free: u32, claim: &Claim) -> Result<Vec<Ready>, Fault> {
+        let candidates = self.candidates(endpoint)?;
+        let mut lane = self.lanes.remove(&endpoint).unwrap_or_default();
+        let mut fetched: std::collections::HashMap<i64, VecDeque<Ready>> = std::collections::HashMap::new();
+        let given = lane.share_out(candidates, free, |job| {
+            if !fetched.contains_key(&job) {
+                fetched.insert(job, self.ready_of(endpoint, job, free, micros(claim.now))?);
+            }
+            Ok::<_, Fault>(fetched.get_mut(&job).and_then(VecDeque::pop_front))
+        });
+        self.lanes.insert(endpoint, lane);
+        given
+    }
+
+    /// The jobs with something queued on an endpoint: one index seek per job, however many executions wait.
+    fn candidates(&self, endpoint: i64) -> Result<Vec<Candidate<i64>>, Fault> {
+        const NEXT: &str = "-- claim::next_job
+            SELECT job FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
+        const JOB: &str = "-- claim::job
+            SELECT key, weight FROM jobs WHERE no = ?1 AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
+        let mut next = self.connection.prepare_cached(NEXT)?;
+        let mut job_row = self.connection.prepare_cached(JOB)?;
+        let mut candidates = Vec::new();
+        let mut last = 0;
+        while let Some(job) = next.query_row([endpoint, last], |row| row.get(0)).optional()? {
+            last = job;
+            let candidate =
+                job_row.query_row([job], |row| Ok(Candidate { key: row.get(0)?, weight: row.get(1)?, job }));
+            candidates.extend(candidate.optional()?);
+        }
+        Ok(candidates)
+    }
+
+    /// A job's next executions on an endpoint: retries that are due, then the plan's order.
+    fn ready_of(&self, endpoint: i64, job: i64, most: u32, now: i64) -> Result<VecDeque<Ready>, Fault> {
+        const DUE: &str = "-- claim::due
+            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at
+            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
+                AND not_before > 0 AND not_before <= ?3
+            ORDER BY not_before, n LIMIT ?4";
+        const FRESH: &str = "-- claim::fresh
+            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at
+            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2 AND not_before = 0
+            ORDER BY n LIMIT ?3";
+        let mut due = self.connection.prepare_cached(DUE)?;
+        let mut ready = due
+            .query_map(params![endpoint, job, now, most], ready_row)?
+            .collect::<rusqlite::Result<VecDeque<_>>>()?;
+        let missing = most.saturating_sub(ready.len() as u32);
+        let mut fresh = self.connection.prepare_cached(FRESH)?;
+        for row in fresh.query_map(params![endpoint, job, missing], ready_row)? {
+            ready.push_back(row?);
+        }
+        Ok(ready)
+    }
+
+    fn next_ready(&self, endpoint: i64, claim: &Claim) -> Result<Option<i64>, Fault> {
+        const NEXT: &str = "-- claim::next_ready
+            SELECT not_before FROM executions WHERE state = 'queued' AND not_before > 0 AND endpoint = ?1
+                AND not_before > ?2 ORDER BY not_before LIMIT 1";
+        let mut query = self.connection.prepare_cached(NEXT)?;
+        Ok(query.query_row([endpoint, micros(claim.now)], |row| row.get(0)).optional()?)
+    }
+
+    fn lease(
+        &mut self,
+        claim: &Claim,
+        room: &Room,
+        ready: Ready,
+    ) -> Result<(Lease, Option<BatchStarted>), Fault> {
+        const TAKE: &str = "-- claim::take
+            UPDATE executions SET state = 'running', token = ?3, attempts = ?4, worker = ?5, lease_until = ?6,
+                dispatched_at = ?7 WHERE job = ?1 AND n = ?2";
+        const COUNT: &str = "-- claim::count
+            UPDATE batches SET queued = queued - 1, running = running + 1 WHERE job = ?1 AND b = ?2";
+        let frozen = self.frozen(ready.job)?;
+        let resumes = ready.resume.is_some() && ready.attempts > 0;
+        let attempt = if resumes { ready.attempts } else { ready.attempts + 1 };
+        let token = ready.token + 1;
+        let expires_at = claim.now.checked_add(claim.lease).unwrap_or(beacon_spec::Timestamp::MAX);
+        self.connection.prepare_cached(TAKE)?.execute(params![
+            ready.job,
+            ready.n,
+            token,
+            attempt,
+            claim.worker.as_str(),
+            micros(expires_at),
+            micros(claim.now)
+        ])?;
+        self.connection.prepare_cached(COUNT)?.execute(params![ready.job, ready.batch])?;
+        let started = self.start_batch(&frozen, &ready, claim)?;
+        self.wake_job(frozen.id);
+        let question = &frozen.questions[ready.batch as usize];
+        let request = CallRequest {
+            model: frozen.models[ready.model].clone(),
+            region: ready.region,
+            prompt: question.text.clone(),
+            sampling: frozen.sampling,
+        };
+        let lease = Lease {
+            key: LeaseKey { execution: ExecutionId { job: frozen.id, n: ready.n }, token: token as u64 },
+            attempt,
+            failures: ready.failures,
+            throttles: ready.throttles,
+            expires_at,
+            endpoint: room.endpoint.clone(),
+            request,
+            question: question.id.clone(),
+            batch: ready.batch + 1,
+            run: ready.run,
+            resume: ready.resume.map(ResumeToken),
+            queued_at: ready.queued_at.map_or(claim.now, at),
+            job_deadline: frozen.deadline,
+            provider_timeout: frozen.provider_timeout,
+            spec_digest: frozen.digest,
+            trace_id: frozen.trace_id.clone(),
+        };
+        Ok((lease, started))
+    }
+
+    /// The batch's and the job's first dispatch.
+    fn start_batch(
+        &self,
+        frozen: &Frozen,
+        ready: &Ready,
+        claim: &Claim,
+    ) -> Result<Option<BatchStarted>, Fault> {
+        const BATCH: &str = "-- claim::start_batch
+            UPDATE batches SET started_at = ?3 WHERE job = ?1 AND b = ?2 AND started_at IS NULL
+            RETURNING blocked + queued + running + completed + failed + cancelled + timed_out + unsupported,
+                (SELECT ended_at FROM batches AS earlier WHERE earlier.job = ?1 AND earlier.b = ?2 - 1)";
+        const JOB: &str = "-- claim::start_job
+            UPDATE jobs SET state = 'running', started_at = ?2 WHERE no = ?1 AND started_at IS NULL";
+        let mut start = self.connection.prepare_cached(BATCH)?;
+        let started: Option<(u32, Option<i64>)> = start
+            .query_row(params![ready.job, ready.batch, micros(claim.now)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((executions, before)) = started else { return Ok(None) };
+        self.connection.prepare_cached(JOB)?.execute(params![ready.job, micros(claim.now)])?;
+        Ok(Some(BatchStarted {
+            job: frozen.id,
+            question: frozen.questions[ready.batch as usize].id.clone(),
+            number: ready.batch + 1,
+            total: frozen.questions.len() as u32,
+            executions,
+            gap: before.and_then(|before| Duration::try_from(claim.now.duration_since(at(before))).ok()),
+        }))
+    }
+
+    fn frozen(&mut self, job: i64) -> Result<Arc<Frozen>, Fault> {
+        if let Some(frozen) = self.frozen.get(&job) {
+            return Ok(frozen.clone());
+        }
+        if self.frozen.len() >= FROZEN {
+            self.frozen.clear();
+        }
+        let frozen = Arc::new(Frozen::load(&self.connection, job)?);
+        self.frozen.insert(job, frozen.clone());
+        Ok(frozen)
+    }
+}
+
+fn ready_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ready> {
+    Ok(Ready {
+        job: row.get(0)?,
+        n: row.get(1)?,
+        batch: row.get(2)?,
+        model: row.get::<_, u32>(3)? as usize,
+        region: region(row, 4)?,
+        run: row.get(5)?,
+        attempts: row.get(6)?,
+        failures: row.get(7)?,
+        throttles: row.get(8)?,
+        token: row.get(9)?,
+        resume: row.get(10)?,
+        queued_at: row.get(11)?,
+    })
+}

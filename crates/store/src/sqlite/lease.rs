@@ -1,0 +1,153 @@
+//! Leases after the claim: renewed, check-pointed, given back, reaped (L3, L7).
+
+use std::time::Duration;
+
+use beacon_domain::{
+    ExecutionId, ExecutionState, JobId, LeaseKey, Reaped, RecordReport, Renewed, ResumeToken,
+};
+use beacon_spec::Timestamp;
+use rusqlite::params;
+
+use super::{
+    codec::micros,
+    record::Held,
+    writer::{Fault, Writer},
+};
+use crate::rules::{MOST_EXPIRIES, loss, poison_error};
+
+impl Writer {
+    /// See [`beacon_domain::WorkQueue::renew`].
+    pub(crate) fn renew(
+        &mut self,
+        leases: &[LeaseKey],
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Renewed>, Fault> {
+        const RENEW: &str = "-- lease::renew
+            UPDATE executions SET lease_until = ?3 WHERE job = ?1 AND n = ?2";
+        let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
+        let mut renewed = Vec::with_capacity(leases.len());
+        for key in leases {
+            let Some(held) = self.held(*key)? else {
+                renewed.push(Renewed::Lost(beacon_domain::LossReason::Reclaimed));
+                continue;
+            };
+            if !is_held(&held, *key) {
+                renewed.push(Renewed::Lost(loss(held.state)));
+                continue;
+            }
+            let mut renew = self.connection.prepare_cached(RENEW)?;
+            renew.execute(params![held.job, key.execution.n, micros(until)])?;
+            renewed.push(Renewed::Kept(until));
+        }
+        Ok(renewed)
+    }
+
+    /// See [`beacon_domain::WorkQueue::checkpoint`].
+    pub(crate) fn checkpoint(&mut self, lease: LeaseKey, token: &ResumeToken) -> Result<bool, Fault> {
+        const SAVE: &str = "-- lease::checkpoint
+            UPDATE executions SET resume = ?4 WHERE job = (SELECT no FROM jobs WHERE id = ?1) AND n = ?2
+                AND token = ?3 AND state = 'running'";
+        let ExecutionId { job, n } = lease.execution;
+        let mut save = self.connection.prepare_cached(SAVE)?;
+        Ok(save.execute(params![job.as_bytes(), n, lease.token as i64, token.0])? == 1)
+    }
+
+    /// See [`beacon_domain::WorkQueue::give_back`]. A call that is check-pointed stays the same attempt.
+    pub(crate) fn give_back(&mut self, leases: &[LeaseKey], not_before: Timestamp) -> Result<u32, Fault> {
+        const BACK: &str = "-- lease::give_back
+            UPDATE executions SET state = 'queued', not_before = max(?3, 0), worker = NULL, lease_until = NULL,
+                attempts = attempts - (resume IS NULL) WHERE job = ?1 AND n = ?2";
+        let mut given = 0;
+        for key in leases {
+            let Some(held) = self.held(*key)?.filter(|held| is_held(held, *key)) else { continue };
+            if held.reason.is_some() {
+                self.end_unfinished(&held, key.execution.n)?;
+                self.batch_moved(&held, not_before, &mut RecordReport::default())?;
+            } else {
+                let mut back = self.connection.prepare_cached(BACK)?;
+                back.execute(params![held.job, key.execution.n, micros(not_before)])?;
+                drop(back);
+                self.count_back(&held)?;
+            }
+            self.wake_queue();
+            self.wake_job(key.execution.job);
+            given += 1;
+        }
+        Ok(given)
+    }
+
+    /// See [`beacon_domain::WorkQueue::reap`].
+    pub(crate) fn reap(&mut self, n: u32, now: Timestamp) -> Result<Reaped, Fault> {
+        const LATE: &str = "-- lease::late_jobs
+            SELECT no FROM jobs WHERE ended_at IS NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2";
+        let mut reaped = Reaped::default();
+        let mut query = self.connection.prepare_cached(LATE)?;
+        let late = query
+            .query_map(params![micros(now), n], |row| row.get(0))?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        drop(query);
+        for job in late {
+            let head = self.head_by_no(job)?;
+            let (timed_out, ended) = self.time_out(&head, now)?;
+            reaped.timed_out += timed_out;
+            reaped.batches_done.extend(ended.batches);
+            reaped.jobs_ended.extend(ended.jobs);
+        }
+        self.return_expired(n, now, &mut reaped)?;
+        Ok(reaped)
+    }
+
+    fn return_expired(&mut self, n: u32, now: Timestamp, reaped: &mut Reaped) -> Result<(), Fault> {
+        const EXPIRED: &str = "-- lease::expired
+            SELECT id, n, token, expiries FROM executions JOIN jobs ON no = job
+            WHERE executions.state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
+        let mut query = self.connection.prepare_cached(EXPIRED)?;
+        let expired = query.query_map(params![micros(now), n], |row| {
+            let execution = ExecutionId { job: JobId::from_bytes(row.get(0)?), n: row.get(1)? };
+            Ok((LeaseKey { execution, token: row.get::<_, i64>(2)? as u64 }, row.get::<_, u32>(3)?))
+        })?;
+        let expired = expired.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(query);
+        for (key, expiries) in expired {
+            self.expire(key, expiries + 1, now, reaped)?;
+        }
+        Ok(())
+    }
+
+    fn expire(
+        &mut self,
+        key: LeaseKey,
+        expiries: u32,
+        now: Timestamp,
+        reaped: &mut Reaped,
+    ) -> Result<(), Fault> {
+        const BACK: &str = "-- lease::return
+            UPDATE executions SET state = 'queued', not_before = 0, worker = NULL, lease_until = NULL,
+                expiries = ?3 WHERE job = ?1 AND n = ?2";
+        let Some(held) = self.held(key)? else { return Ok(()) };
+        let n = key.execution.n;
+        self.wake_queue();
+        self.wake_job(key.execution.job);
+        if held.reason.is_none() && expiries < MOST_EXPIRIES {
+            self.connection.prepare_cached(BACK)?.execute(params![held.job, n, expiries])?;
+            reaped.leases_returned += 1;
+            return self.count_back(&held);
+        }
+        if held.reason.is_some() {
+            self.end_unfinished(&held, n)?;
+        } else {
+            self.keep_result(held.job, n, None, Some(&poison_error()), None)?;
+            self.end_execution(&held, n, ExecutionState::Failed)?;
+        }
+        let mut report = RecordReport::default();
+        self.batch_moved(&held, now, &mut report)?;
+        reaped.batches_done.extend(report.batches_done);
+        reaped.jobs_ended.extend(report.jobs_ended);
+        Ok(())
+    }
+}
+
+fn is_held(held: &Held, key: LeaseKey) -> bool {
+    held.state == ExecutionState::Running && held.token == key.token as i64
+}

@@ -1,0 +1,246 @@
+//! Recording: what came of attempts, guarded by the fencing token and by the results' key (L3).
+
+use beacon_domain::{
+    CallError, EndReason, ErrorCode, ExecutionState, LeaseKey, Outcome, RecordReport, Recorded, Recording,
+    Stage,
+};
+use beacon_spec::{Receipt, Sha256Digest, Timestamp};
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    codec::{micros, reason, state, text},
+    writer::{Fault, Writer},
+};
+use crate::rules::day;
+
+/// An execution as a holder of a lease finds it.
+pub(crate) struct Held {
+    pub(crate) job: i64,
+    pub(crate) state: ExecutionState,
+    pub(crate) token: i64,
+    pub(crate) batch: i64,
+    pub(crate) reason: Option<EndReason>,
+}
+
+impl Writer {
+    /// See [`beacon_domain::WorkQueue::record`].
+    pub(crate) fn record(&mut self, recordings: &[Recording], now: Timestamp) -> Result<RecordReport, Fault> {
+        let mut report = RecordReport::default();
+        for recording in recordings {
+            let recorded = self.record_one(recording, now, &mut report)?;
+            report.recorded.push(recorded);
+        }
+        Ok(report)
+    }
+
+    fn record_one(
+        &mut self,
+        recording: &Recording,
+        now: Timestamp,
+        report: &mut RecordReport,
+    ) -> Result<Recorded, Fault> {
+        let Some(held) = self.held(recording.lease)? else { return Ok(Recorded::Lost) };
+        let mine = held.state == ExecutionState::Running && held.token == recording.lease.token as i64;
+        if !mine {
+            return self.record_stale(recording, &held);
+        }
+        self.keep_attempt(recording, held.job, false)?;
+        self.spend(recording, held.job, now)?;
+        self.wake_job(recording.lease.execution.job);
+        if let Outcome::Retry { not_before, counts } = &recording.outcome {
+            if held.reason.is_none() {
+                self.requeue(recording, &held, micros(*not_before), *counts)?;
+                return Ok(Recorded::Recorded);
+            }
+        }
+        self.settle(recording, &held)?;
+        self.batch_moved(&held, now, report)?;
+        Ok(Recorded::Recorded)
+    }
+
+    /// A lease that is not held any more: a replay, a late answer, or lost.
+    fn record_stale(&mut self, recording: &Recording, held: &Held) -> Result<Recorded, Fault> {
+        const KNOWN: &str = "-- record::known
+            SELECT late FROM attempts WHERE job = ?1 AND n = ?2 AND number = ?3 AND token = ?4";
+        let key = params![
+            held.job,
+            recording.lease.execution.n,
+            recording.attempt.number,
+            recording.lease.token as i64
+        ];
+        let known: Option<bool> =
+            self.connection.prepare_cached(KNOWN)?.query_row(key, |row| row.get(0)).optional()?;
+        match known {
+            Some(true) => return Ok(Recorded::Late),
+            Some(false) => return Ok(Recorded::Recorded),
+            None => {}
+        }
+        if !matches!(held.state, ExecutionState::Cancelled | ExecutionState::TimedOut) {
+            return Ok(Recorded::Lost);
+        }
+        self.keep_attempt(recording, held.job, true)?;
+        self.wake_job(recording.lease.execution.job);
+        Ok(Recorded::Late)
+    }
+
+    /// The execution behind a lease.
+    pub(crate) fn held(&self, lease: LeaseKey) -> Result<Option<Held>, Fault> {
+        const HELD: &str = "-- record::held
+            SELECT no, executions.state, token, batch, reason FROM jobs JOIN executions ON job = no
+            WHERE id = ?1 AND n = ?2";
+        let mut query = self.connection.prepare_cached(HELD)?;
+        let held = query.query_row(params![lease.execution.job.as_bytes(), lease.execution.n], |row| {
+            Ok(Held {
+                job: row.get(0)?,
+                state: state(row, 1)?,
+                token: row.get(2)?,
+                batch: row.get(3)?,
+                reason: reason(row, 4)?,
+            })
+        });
+        Ok(held.optional()?)
+    }
+
+    fn keep_attempt(&self, recording: &Recording, job: i64, late: bool) -> Result<(), Fault> {
+        const KEEP: &str = "-- record::attempt
+            INSERT OR IGNORE INTO attempts (job, n, number, token, late, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let mut attempt = recording.attempt.clone();
+        attempt.late = late;
+        self.connection.prepare_cached(KEEP)?.execute(params![
+            job,
+            recording.lease.execution.n,
+            attempt.number,
+            recording.lease.token as i64,
+            late,
+            text(&attempt)?
+        ])?;
+        Ok(())
+    }
+
+    fn spend(&self, recording: &Recording, job: i64, now: Timestamp) -> Result<(), Fault> {
+        const JOB: &str = "-- record::job_cost
+            UPDATE jobs SET cost = cost + ?2 WHERE no = ?1";
+        const DAY: &str = "-- record::day_cost
+            INSERT INTO spend (day, micros) VALUES (?1, ?2)
+            ON CONFLICT (day) DO UPDATE SET micros = micros + excluded.micros";
+        let cost = recording.attempt.usage.cost_micros.unwrap_or(0) as i64;
+        if cost > 0 {
+            self.connection.prepare_cached(JOB)?.execute([job, cost])?;
+            self.connection.prepare_cached(DAY)?.execute([day(now), cost])?;
+        }
+        Ok(())
+    }
+
+    fn requeue(
+        &mut self,
+        recording: &Recording,
+        held: &Held,
+        not_before: i64,
+        counts: bool,
+    ) -> Result<(), Fault> {
+        const BACK: &str = "-- record::retry
+            UPDATE executions SET state = 'queued', not_before = ?3, failures = failures + ?4,
+                throttles = throttles + (1 - ?4), resume = NULL, worker = NULL, lease_until = NULL
+            WHERE job = ?1 AND n = ?2";
+        let n = recording.lease.execution.n;
+        self.connection.prepare_cached(BACK)?.execute(params![held.job, n, not_before, i64::from(counts)])?;
+        self.count_back(held)?;
+        self.wake_queue();
+        Ok(())
+    }
+
+    /// One running execution of a batch is queued again.
+    pub(crate) fn count_back(&self, held: &Held) -> Result<(), Fault> {
+        const COUNT: &str = "-- record::count_back
+            UPDATE batches SET queued = queued + 1, running = running - 1 WHERE job = ?1 AND b = ?2";
+        self.connection.prepare_cached(COUNT)?.execute([held.job, held.batch])?;
+        Ok(())
+    }
+
+    fn settle(&mut self, recording: &Recording, held: &Held) -> Result<(), Fault> {
+        let n = recording.lease.execution.n;
+        match &recording.outcome {
+            Outcome::Completed { answer, receipt } => {
+                self.keep_result(held.job, n, Some(text(answer)?), None, Some(receipt))?;
+                self.end_execution(held, n, ExecutionState::Completed)
+            }
+            Outcome::Failed { error, receipt } => {
+                self.keep_result(held.job, n, None, Some(error), Some(receipt))?;
+                self.end_execution(held, n, ExecutionState::Failed)
+            }
+            Outcome::TimedOut { error, receipt } => {
+                self.keep_result(held.job, n, None, Some(error), Some(receipt))?;
+                self.end_execution(held, n, ExecutionState::TimedOut)
+            }
+            // Only a job that is ending comes here: nothing of it is tried again.
+            Outcome::Retry { .. } => self.end_unfinished(held, n),
+        }
+    }
+
+    /// A running execution of a job that ran out of budget ends instead of going back to the queue.
+    pub(crate) fn end_unfinished(&mut self, held: &Held, n: u32) -> Result<(), Fault> {
+        let message = "the job's cost cap was reached before another attempt";
+        let error = CallError::new(ErrorCode::BudgetExhausted, Stage::Queue, message);
+        self.keep_result(held.job, n, None, Some(&error), None)?;
+        self.end_execution(held, n, ExecutionState::Cancelled)
+    }
+
+    /// The one terminal result of an execution; a second one breaks the key.
+    pub(crate) fn keep_result(
+        &self,
+        job: i64,
+        n: u32,
+        answer: Option<String>,
+        error: Option<&CallError>,
+        receipt: Option<&Receipt>,
+    ) -> Result<(), Fault> {
+        const KEEP: &str = "-- record::result
+            INSERT INTO results (job, n, answer, error, receipt, receipt_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let error = error.map(text).transpose()?;
+        let hash = receipt.map(receipt_hash).transpose()?;
+        let receipt = receipt.map(text).transpose()?;
+        let hash = hash.as_ref().map(Sha256Digest::as_bytes);
+        self.connection.prepare_cached(KEEP)?.execute(params![job, n, answer, error, receipt, hash])?;
+        Ok(())
+    }
+
+    /// A running execution ends.
+    pub(crate) fn end_execution(&self, held: &Held, n: u32, state: ExecutionState) -> Result<(), Fault> {
+        const END: &str = "-- record::end
+            UPDATE executions SET state = ?3, worker = NULL, lease_until = NULL, resume = NULL
+            WHERE job = ?1 AND n = ?2";
+        const COUNT: &str = "-- record::count
+            UPDATE batches SET running = running - 1, completed = completed + (?3 = 'completed'),
+                failed = failed + (?3 = 'failed'), cancelled = cancelled + (?3 = 'cancelled'),
+                timed_out = timed_out + (?3 = 'timed_out') WHERE job = ?1 AND b = ?2";
+        self.connection.prepare_cached(END)?.execute(params![held.job, n, state.as_str()])?;
+        self.connection.prepare_cached(COUNT)?.execute(params![held.job, held.batch, state.as_str()])?;
+        Ok(())
+    }
+
+    /// Ends the batch if that was its last execution.
+    pub(crate) fn batch_moved(
+        &mut self,
+        held: &Held,
+        now: Timestamp,
+        report: &mut RecordReport,
+    ) -> Result<(), Fault> {
+        const OPEN: &str = "-- record::open
+            SELECT blocked + queued + running FROM batches WHERE job = ?1 AND b = ?2";
+        let mut query = self.connection.prepare_cached(OPEN)?;
+        let open: u32 = query.query_row([held.job, held.batch], |row| row.get(0))?;
+        drop(query);
+        if open == 0 {
+            let ended = self.open_batches(held.job, now)?;
+            report.batches_done.extend(ended.batches);
+            report.jobs_ended.extend(ended.jobs);
+        }
+        // A slot is free for whoever waits for the endpoint.
+        Ok(())
+    }
+}
+
+/// The leaf of a receipt in its job's tree.
+fn receipt_hash(receipt: &Receipt) -> Result<Sha256Digest, Fault> {
+    Ok(Sha256Digest::of(text(receipt)?.as_bytes()))
+}

@@ -1,0 +1,54 @@
+//! The chart in `docs/STATES.md`, the enums and the schema say the same (L4).
+
+use std::collections::BTreeMap;
+
+use beacon_domain::{ExecutionState, JobState};
+
+const DOCS: &str = include_str!("../../../docs/STATES.md");
+const SCHEMA: &str = include_str!("../../../migrations/sqlite/0001_init.sql");
+
+fn table(name: &str) -> BTreeMap<String, Vec<String>> {
+    let marker = format!("<!-- states: {name} -->");
+    let (_, rest) = DOCS.split_once(&marker).unwrap();
+    rest.lines()
+        .skip(3)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let next =
+                cells[1].split(',').map(|state| state.trim().to_owned()).filter(|state| !state.is_empty());
+            (cells[0].to_owned(), next.collect())
+        })
+        .collect()
+}
+
+fn check(table: &str) -> Vec<String> {
+    let (_, rest) = SCHEMA.split_once(&format!("CREATE TABLE {table} (")).unwrap();
+    let (_, rest) = rest.split_once("CHECK (state IN (").unwrap();
+    let (list, _) = rest.split_once(')').unwrap();
+    list.split(',').map(|state| state.trim().trim_matches('\'').to_owned()).collect()
+}
+
+#[test]
+fn the_chart_of_executions_is_the_enum_and_the_schema() {
+    let docs = table("executions");
+
+    for from in ExecutionState::ALL {
+        let next = ExecutionState::ALL.into_iter().filter(|to| from.may_become(*to));
+        let next: Vec<_> = next.map(|to| to.as_str().to_owned()).collect();
+        assert_eq!(docs[from.as_str()], next, "{from}");
+    }
+    assert_eq!(docs.len(), ExecutionState::ALL.len());
+    assert_eq!(check("executions"), ExecutionState::ALL.map(ExecutionState::as_str));
+}
+
+#[test]
+fn the_chart_of_jobs_is_the_enum_and_the_schema() {
+    let docs = table("jobs");
+
+    for state in JobState::ALL {
+        assert_eq!(docs[state.as_str()].is_empty(), state.is_terminal(), "{state}");
+    }
+    assert_eq!(docs.len(), JobState::ALL.len());
+    assert_eq!(check("jobs"), JobState::ALL.map(JobState::as_str));
+}
