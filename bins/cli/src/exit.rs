@@ -22,7 +22,8 @@ pub(crate) fn code(result: anyhow::Result<ExitCode>) -> ExitCode {
     }
     // If even standard error is gone, the exit code is all that is left.
     let _ = writeln!(std::io::stderr(), "beacon: {error:#}");
-    let store = error.chain().any(|cause| cause.downcast_ref::<beacon_domain::StoreError>().is_some_and(is_database));
+    let store =
+        error.chain().any(|cause| cause.downcast_ref::<beacon_domain::StoreError>().is_some_and(is_database));
     ExitCode::from(if store { DATABASE } else { BAD_INPUT })
 }
 

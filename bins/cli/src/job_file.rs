@@ -36,7 +36,8 @@ pub(crate) fn ring(job: &Path, keys: Option<&Path>) -> anyhow::Result<KeyRing> {
         return Ok(load_key_ring(keys)?);
     }
     let beside: PathBuf = job.with_file_name("keys.json");
-    let ring = load_key_ring(&beside).context("no --keys given, and the ring beside the job cannot be used")?;
+    let ring =
+        load_key_ring(&beside).context("no --keys given, and the ring beside the job cannot be used")?;
     eprintln!("trusting the key ring {}", beside.display());
     Ok(ring)
 }

@@ -14,7 +14,8 @@ const LIMIT: u64 = 4 * 1024 * 1024;
 /// It cannot be read, or any entry is wrong: a broken ring is refused whole (P5).
 pub fn load_key_ring(path: &Path) -> Result<KeyRing, FileError> {
     let bytes = read_bounded(path, LIMIT)?;
-    KeyRing::parse(&bytes).map_err(|error| FileError::Invalid { path: path.to_owned(), message: error.to_string() })
+    KeyRing::parse(&bytes)
+        .map_err(|error| FileError::Invalid { path: path.to_owned(), message: error.to_string() })
 }
 
 /// Reads the key that signs receipts, or makes one that only its owner can read.
@@ -28,7 +29,9 @@ pub fn load_or_create_runner_key(path: &Path) -> Result<SigningKey, FileError> {
             let text = String::from_utf8(bytes).map_err(|_| invalid("not a key file".to_owned()))?;
             SigningKey::from_seed_base64(text.trim()).map_err(|error| invalid(error.to_string()))
         }
-        Err(FileError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => create(path),
+        Err(FileError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            create(path)
+        }
         Err(error) => Err(error),
     }
 }
@@ -42,7 +45,9 @@ fn create(path: &Path) -> Result<SigningKey, FileError> {
     let mut file = options.open(path).map_err(|source| cannot_write(path, &source))?;
     // Durable before the first receipt: a lost key makes earlier receipts unverifiable.
     let text = format!("{}\n", key.seed_base64());
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|source| cannot_write(path, &source))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(|source| cannot_write(path, &source))?;
     Ok(key)
 }
 

@@ -69,7 +69,10 @@ impl Runtime {
 ///
 /// # Errors
 /// A setting is wrong or a named variable is missing.
-pub fn build_backends(endpoints: &EndpointsFile, clock: Arc<dyn Clock>) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
+pub fn build_backends(
+    endpoints: &EndpointsFile,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     let environment = |name: &str| std::env::var(name).ok();
     Ok(beacon_providers::build(endpoints, &environment, clock)?)
 }

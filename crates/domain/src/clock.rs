@@ -1,11 +1,6 @@
 //! Time, injected. This is the only file that reads a clock.
 
-use std::{
-    future::Future,
-    ops::Add,
-    pin::Pin,
-    time::Duration,
-};
+use std::{future::Future, ops::Add, pin::Pin, time::Duration};
 
 use beacon_spec::Timestamp;
 use tokio::time::Instant;

@@ -31,10 +31,10 @@ pub use ids::{AttemptId, ExecutionId, JobId, JobIdError, WorkerId};
 pub use job::{BatchState, Batching, EndReason, JobState, Verdict};
 pub use lease::{Lease, LeaseKey, LossReason, Renewed, ResumeToken};
 pub use plan::{Plan, PlannedBatch, PlannedExecution};
-pub use record::{BatchDone, JobEnded, Outcome, Recorded, Recording, RecordReport, Reaped};
+pub use record::{BatchDone, JobEnded, Outcome, Reaped, RecordReport, Recorded, Recording};
 pub use request::CallRequest;
 pub use store::{
-    Accepted, Acceptance, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
+    Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
 };
 pub use view::{
     BatchView, CellView, EndpointView, ExecutionRecord, JobFilter, JobSummary, Matrix, Page, Progress,

@@ -25,7 +25,8 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::UnknownJob`].
-    async fn cancel(&self, job: JobId, reason: CancelReason, now: Timestamp) -> Result<Cancelled, StoreError>;
+    async fn cancel(&self, job: JobId, reason: CancelReason, now: Timestamp)
+    -> Result<Cancelled, StoreError>;
 
     /// At most `n` ended jobs that have no signed close yet.
     ///
@@ -233,4 +234,3 @@ pub enum StoreError {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
-

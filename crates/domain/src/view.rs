@@ -6,8 +6,8 @@ use beacon_spec::{Close, JobName, KeyId, ModelId, QuestionId, Receipt, Region, S
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Answer, AttemptRecord, BatchState, Batching, CallError, EndReason, EndpointId, ExecutionId, ExecutionState,
-    Gate, JobId, JobState, Verdict,
+    Answer, AttemptRecord, BatchState, Batching, CallError, EndReason, EndpointId, ExecutionId,
+    ExecutionState, Gate, JobId, JobState, Verdict,
 };
 
 /// Executions by state.

@@ -87,11 +87,15 @@ impl HttpClient {
     async fn collect(&self, mut body: Incoming) -> Result<Bytes, CallError> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|_| CallError::new(ErrorCode::ConnectionLost, Stage::Body, "the answer broke off before its end"))?;
+            let frame = frame.map_err(|_| {
+                CallError::new(ErrorCode::ConnectionLost, Stage::Body, "the answer broke off before its end")
+            })?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > self.max_body {
-                let message = format!("the answer is longer than {} bytes; raise max_answer_bytes if it is right", self.max_body);
+                let message = format!(
+                    "the answer is longer than {} bytes; raise max_answer_bytes if it is right",
+                    self.max_body
+                );
                 return Err(CallError::new(ErrorCode::AnswerTooLarge, Stage::Body, message));
             }
             bytes.extend_from_slice(&data);
@@ -141,7 +145,11 @@ fn tls(config: &EndpointConfig) -> Result<ClientConfig, ConfigError> {
 /// Turns a transport error into a code. Everything before a connection stands surely began no work (C3).
 fn explain(error: &Error, stage: Stage) -> CallError {
     if !error.is_connect() {
-        return CallError::new(ErrorCode::ConnectionLost, stage, "the connection broke before an answer came");
+        return CallError::new(
+            ErrorCode::ConnectionLost,
+            stage,
+            "the connection broke before an answer came",
+        );
     }
     let (code, message) = connect_failure(error);
     let mut error = CallError::new(code, Stage::Connect, message);
@@ -153,12 +161,16 @@ fn connect_failure(error: &Error) -> (ErrorCode, String) {
     let mut source = error.source();
     while let Some(cause) = source {
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
+        let tls =
+            inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
         if let Some(tls) = tls {
             return (ErrorCode::TlsFailed, format!("TLS could not be agreed: {tls}; see ca_file"));
         }
         if cause.to_string().starts_with("dns error") {
-            return (ErrorCode::DnsFailed, "the host's name does not resolve; check inference_url".to_owned());
+            return (
+                ErrorCode::DnsFailed,
+                "the host's name does not resolve; check inference_url".to_owned(),
+            );
         }
         source = cause.source();
     }

@@ -171,7 +171,11 @@ impl EndpointsFile {
     /// The first field that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.global_limit == Some(0) {
-            return Err(ConfigError::new("(all)", "global_limit", "must be at least 1; leave it out for no limit"));
+            return Err(ConfigError::new(
+                "(all)",
+                "global_limit",
+                "must be at least 1; leave it out for no limit",
+            ));
         }
         for (name, account) in &self.accounts {
             if account.limit == 0 {
@@ -185,7 +189,8 @@ impl EndpointsFile {
                 return Err(ConfigError::new(&id, "id", "is used twice; give each endpoint its own id"));
             }
             endpoint.validate()?;
-            if let Some(account) = endpoint.account.as_ref().filter(|name| !self.accounts.contains_key(*name)) {
+            if let Some(account) = endpoint.account.as_ref().filter(|name| !self.accounts.contains_key(*name))
+            {
                 let problem = format!("no account {account:?}; add [accounts.{account}] with a limit");
                 return Err(ConfigError::new(&id, "account", &problem));
             }
@@ -233,7 +238,10 @@ impl EndpointConfig {
         if self.adaptive.is_some_and(|a| a.floor == 0 || a.floor > a.ceiling) {
             return fail("adaptive", "needs 1 <= floor <= ceiling");
         }
-        if self.timing.is_some_and(|t| [t.cold_s, t.warm_s].iter().any(|&s| Duration::try_from_secs_f64(s).is_err())) {
+        if self
+            .timing
+            .is_some_and(|t| [t.cold_s, t.warm_s].iter().any(|&s| Duration::try_from_secs_f64(s).is_err()))
+        {
             return fail("timing", "must be finite seconds, not below 0");
         }
         if self.max_answer_bytes == 0 {

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use beacon_domain::{CallContext, CallError, CheckpointError, Clock, EndpointInfo, ErrorClass, ErrorCode, ResumeToken, Stage};
+use beacon_domain::{
+    CallContext, CallError, CheckpointError, Clock, EndpointInfo, ErrorClass, ErrorCode, ResumeToken, Stage,
+};
 use beacon_spec::Timestamp;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -74,7 +76,14 @@ impl HttpEndpoint {
             ConfigError::new(&config.id(), "inference_url", "is not a URL; give the full URL")
         })?;
         let client = HttpClient::new(config, clock.clone())?;
-        Ok(Self { info: config.info(), config: config.clone(), client, clock, url, auth: credentials(config, env)? })
+        Ok(Self {
+            info: config.info(),
+            config: config.clone(),
+            client,
+            clock,
+            url,
+            auth: credentials(config, env)?,
+        })
     }
 
     /// The model's name as the server knows it.
@@ -105,7 +114,12 @@ impl HttpEndpoint {
     }
 
     /// A GET without work, with credentials only on the inference URL's own origin.
-    pub(crate) async fn get(&self, method: Method, url: &Uri, limits: Limits<'_>) -> Result<Response<Incoming>, CallError> {
+    pub(crate) async fn get(
+        &self,
+        method: Method,
+        url: &Uri,
+        limits: Limits<'_>,
+    ) -> Result<Response<Incoming>, CallError> {
         let request = self.request(method, url, Bytes::new(), "probe")?;
         self.client.send(request, Stage::Request, limits).await
     }
@@ -153,7 +167,11 @@ impl HttpEndpoint {
                 }
             }
         }
-        Err(CallError::new(ErrorCode::TooManyRedirects, Stage::ResultUrl, "the result URL never brought an answer"))
+        Err(CallError::new(
+            ErrorCode::TooManyRedirects,
+            Stage::ResultUrl,
+            "the result URL never brought an answer",
+        ))
     }
 
     /// One GET of a result URL. What a reload can cure is pending, never a reason for a new POST.
@@ -170,7 +188,11 @@ impl HttpEndpoint {
             Err(error) => Err(error),
         };
         hop.or_else(|error| {
-            if is_reloadable(&error) { Ok(Hop::Pending(None, error.retry_after.unwrap_or_default())) } else { Err(error) }
+            if is_reloadable(&error) {
+                Ok(Hop::Pending(None, error.retry_after.unwrap_or_default()))
+            } else {
+                Err(error)
+            }
         })
     }
 
@@ -203,7 +225,13 @@ impl HttpEndpoint {
         }))
     }
 
-    fn redirect(&self, status: StatusCode, headers: &HeaderMap, url: &Uri, stage: Stage) -> Result<Hop, CallError> {
+    fn redirect(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        url: &Uri,
+        stage: Stage,
+    ) -> Result<Hop, CallError> {
         let fail = |message: &str| {
             let mut error = CallError::new(ErrorCode::BadRedirect, stage, message);
             error.http_status = Some(status.as_u16());
@@ -223,7 +251,13 @@ impl HttpEndpoint {
         Ok(Hop::Pending(Some(next), Duration::ZERO))
     }
 
-    fn request(&self, method: Method, url: &Uri, body: Bytes, trace: &str) -> Result<Request<Full<Bytes>>, CallError> {
+    fn request(
+        &self,
+        method: Method,
+        url: &Uri,
+        body: Bytes,
+        trace: &str,
+    ) -> Result<Request<Full<Bytes>>, CallError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = url.clone();
@@ -237,11 +271,14 @@ impl HttpEndpoint {
     }
 
     async fn save(&self, url: &Uri, context: &CallContext, limits: Limits<'_>) -> Result<(), CallError> {
-        let token = serde_json::to_string(&Token { url: url.to_string() })
-            .map_err(|_| CallError::new(ErrorCode::Internal, Stage::ResultUrl, "the result URL cannot be stored"))?;
+        let token = serde_json::to_string(&Token { url: url.to_string() }).map_err(|_| {
+            CallError::new(ErrorCode::Internal, Stage::ResultUrl, "the result URL cannot be stored")
+        })?;
         // Durable before anyone waits on it (C2), also when the call is being stopped just now.
         context.checkpoint.save(ResumeToken(token)).await.map_err(|error| match error {
-            CheckpointError::Lost => CallError::new(ErrorCode::Cancelled, Stage::ResultUrl, "the lease was lost"),
+            CheckpointError::Lost => {
+                CallError::new(ErrorCode::Cancelled, Stage::ResultUrl, "the lease was lost")
+            }
             CheckpointError::Store(_) => {
                 CallError::new(ErrorCode::Internal, Stage::ResultUrl, "the result URL could not be stored")
             }
@@ -250,9 +287,11 @@ impl HttpEndpoint {
     }
 
     fn resume_url(&self, token: &ResumeToken) -> Result<Uri, CallError> {
-        let url = serde_json::from_str::<Token>(&token.0).ok().and_then(|token| token.url.parse::<Uri>().ok());
+        let url =
+            serde_json::from_str::<Token>(&token.0).ok().and_then(|token| token.url.parse::<Uri>().ok());
         url.filter(|url| same_origin(&self.url, url)).ok_or_else(|| {
-            let message = "the stored result URL does not belong to this endpoint; was inference_url changed?";
+            let message =
+                "the stored result URL does not belong to this endpoint; was inference_url changed?";
             CallError::new(ErrorCode::ResultExpired, Stage::ResultUrl, message)
         })
     }
@@ -277,17 +316,25 @@ fn is_reloadable(error: &CallError) -> bool {
         ErrorCode::ConnectionLost | ErrorCode::ConnectRefused | ErrorCode::DnsFailed | ErrorCode::TlsFailed
     );
     let status = matches!(error.http_status, Some(408 | 429 | 502 | 503 | 504));
-    connection || (status && !matches!(error.class(), ErrorClass::SpendLimit | ErrorClass::Protocol | ErrorClass::Timeout | ErrorClass::Cancelled))
+    connection
+        || (status
+            && !matches!(
+                error.class(),
+                ErrorClass::SpendLimit | ErrorClass::Protocol | ErrorClass::Timeout | ErrorClass::Cancelled
+            ))
 }
 
-/// 1 s growing to 5 s, at most a quarter less or more inside these bounds.
+/// 1 s to 2 s at first, growing to 4 s to 5 s.
 fn jittered(hop: u32) -> Duration {
     let base = 1000 * u64::from(hop.min(4));
     Duration::from_millis(base + RandomState::new().hash_one(hop) % 1000)
 }
 
 fn call_id(url: &Uri) -> Option<String> {
-    url.query()?.split('&').find_map(|pair| pair.strip_prefix(CALL_ID)).map(|id| id.chars().take(200).collect())
+    url.query()?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(CALL_ID))
+        .map(|id| id.chars().take(200).collect())
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, CallError> {
@@ -300,8 +347,12 @@ fn credentials(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let value = |name: &str, prefix: &str| {
-        let problem = |what: &str| ConfigError::new(&config.id(), "auth", &format!("environment variable {name} {what}"));
-        let text = env(name).filter(|text| !text.is_empty()).ok_or_else(|| problem("is not set; set it, or remove auth"))?;
+        let problem = |what: &str| {
+            ConfigError::new(&config.id(), "auth", &format!("environment variable {name} {what}"))
+        };
+        let text = env(name)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| problem("is not set; set it, or remove auth"))?;
         let mut value = HeaderValue::from_str(&format!("{prefix}{text}"))
             .map_err(|_| problem("holds characters that no header may hold; set it again"))?;
         value.set_sensitive(true);
@@ -313,6 +364,8 @@ fn credentials(
             (HeaderName::from_static("modal-key"), value(modal_key_env, "")?),
             (HeaderName::from_static("modal-secret"), value(modal_secret_env, "")?),
         ],
-        Some(AuthConfig::Bearer { bearer_env }) => vec![(header::AUTHORIZATION, value(bearer_env, "Bearer ")?)],
+        Some(AuthConfig::Bearer { bearer_env }) => {
+            vec![(header::AUTHORIZATION, value(bearer_env, "Bearer ")?)]
+        }
     })
 }

@@ -10,7 +10,7 @@ mod probe;
 mod registry;
 
 pub use config::{
-    AccountConfig, AdaptiveConfig, AuthConfig, ConfigError, EndpointConfig, EndpointsFile, HttpVersion, Provider,
-    TimingConfig,
+    AccountConfig, AdaptiveConfig, AuthConfig, ConfigError, EndpointConfig, EndpointsFile, HttpVersion,
+    Provider, TimingConfig,
 };
 pub use registry::build;

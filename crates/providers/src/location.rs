@@ -28,7 +28,9 @@ pub(crate) fn resolve(base: &Uri, location: &str) -> Option<Uri> {
 
 /// Whether both have scheme, host and port in common; a user name is never accepted.
 pub(crate) fn same_origin(a: &Uri, b: &Uri) -> bool {
-    let port = |uri: &Uri| uri.port_u16().or_else(|| (uri.scheme_str() == Some("https")).then_some(443)).unwrap_or(80);
+    let port = |uri: &Uri| {
+        uri.port_u16().or_else(|| (uri.scheme_str() == Some("https")).then_some(443)).unwrap_or(80)
+    };
     let plain = |uri: &Uri| uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
     a.scheme() == b.scheme() && host(a) == host(b) && port(a) == port(b) && plain(a) && plain(b)

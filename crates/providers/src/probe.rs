@@ -16,13 +16,20 @@ pub(crate) async fn probe(endpoint: &HttpEndpoint, deadline: Monotonic) -> Probe
     if let Some(url) = &endpoint.config.models_url {
         findings.push(ask(endpoint, "models", url, deadline, judge_models).await);
     }
-    findings.push(ask(endpoint, "inference", &endpoint.config.inference_url, deadline, judge_inference).await);
+    findings
+        .push(ask(endpoint, "inference", &endpoint.config.inference_url, deadline, judge_inference).await);
     ProbeReport { findings }
 }
 
 type Judge = fn(&HttpEndpoint, u16, &[u8]) -> (bool, String);
 
-async fn ask(endpoint: &HttpEndpoint, purpose: &str, url: &str, deadline: Monotonic, judge: Judge) -> ProbeFinding {
+async fn ask(
+    endpoint: &HttpEndpoint,
+    purpose: &str,
+    url: &str,
+    deadline: Monotonic,
+    judge: Judge,
+) -> ProbeFinding {
     let (ok, detail) = match fetch(endpoint, purpose, url, deadline).await {
         Ok((status, body)) => judge(endpoint, status, &body),
         Err(error) => (false, format!("{error}; check {purpose}_url and whether the endpoint is deployed")),
@@ -41,7 +48,11 @@ async fn fetch(
     let limits = Limits { deadline, stop: &stop };
     let method = if purpose == "inference" { Method::OPTIONS } else { Method::GET };
     let url: Uri = url.parse().map_err(|_| {
-        CallError::new(beacon_domain::ErrorCode::Internal, beacon_domain::Stage::Connect, "the address is not a URL")
+        CallError::new(
+            beacon_domain::ErrorCode::Internal,
+            beacon_domain::Stage::Connect,
+            "the address is not a URL",
+        )
     })?;
     let response = endpoint.get(method, &url, limits).await?;
     let status = response.status().as_u16();
@@ -53,7 +64,10 @@ fn judge_health(_: &HttpEndpoint, status: u16, body: &[u8]) -> (bool, String) {
         return explain(status, body);
     }
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
-        return (body.is_empty(), "HTTP 200 without JSON; check that health_url is the health address".to_owned());
+        return (
+            body.is_empty(),
+            "HTTP 200 without JSON; check that health_url is the health address".to_owned(),
+        );
     };
     match json.get("status").and_then(Value::as_str) {
         Some(text) if !["healthy", "ok", "ready"].contains(&text.to_ascii_lowercase().as_str()) => {
@@ -87,9 +101,11 @@ fn judge_inference(_: &HttpEndpoint, status: u16, body: &[u8]) -> (bool, String)
     let text = String::from_utf8_lossy(body);
     match status {
         200..=204 | 400 | 405 | 422 => (true, format!("reachable (HTTP {status} to OPTIONS, no work begun)")),
-        404 if !text.contains("modal-http") && !text.contains("is stopped") => {
-            (true, "the host answers (HTTP 404 to OPTIONS); only a call can show whether the path is right".to_owned())
-        }
+        404 if !text.contains("modal-http") && !text.contains("is stopped") => (
+            true,
+            "the host answers (HTTP 404 to OPTIONS); only a call can show whether the path is right"
+                .to_owned(),
+        ),
         _ => explain(status, body),
     }
 }

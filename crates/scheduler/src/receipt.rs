@@ -14,7 +14,12 @@ pub(crate) enum Ending<'a> {
 }
 
 /// Signs what came of an attempt.
-pub(crate) fn sign(signer: &ReceiptSigner, lease: &Lease, attempt: &AttemptRecord, ending: &Ending<'_>) -> Receipt {
+pub(crate) fn sign(
+    signer: &ReceiptSigner,
+    lease: &Lease,
+    attempt: &AttemptRecord,
+    ending: &Ending<'_>,
+) -> Receipt {
     let (outcome, answer, error) = match ending {
         Ending::Completed(answer) => ("completed", Some(*answer), None),
         Ending::Failed(code) => ("failed", None, Some(code)),

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use beacon_domain::{Recorded, RecordReport, Recording, StoreError};
+use beacon_domain::{RecordReport, Recorded, Recording, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 

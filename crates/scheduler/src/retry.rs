@@ -44,7 +44,13 @@ pub(crate) enum Decision {
 
 impl RetryPolicy {
     /// Decides what follows. `ends_at` is when the execution must have ended.
-    pub(crate) fn decide(&self, lease: &Lease, error: &CallError, now: Timestamp, ends_at: Timestamp) -> Decision {
+    pub(crate) fn decide(
+        &self,
+        lease: &Lease,
+        error: &CallError,
+        now: Timestamp,
+        ends_at: Timestamp,
+    ) -> Decision {
         let counts = !matches!(error.class(), ErrorClass::Throttled | ErrorClass::Overloaded);
         let (so_far, most) = match error.class() {
             ErrorClass::Rejected | ErrorClass::SpendLimit | ErrorClass::Cancelled => return Decision::GiveUp,

@@ -6,8 +6,8 @@ use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder, renew,
-    worker::Worker,
+    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder,
+    renew, worker::Worker,
 };
 
 /// Runs jobs over the ports it was given.

@@ -78,7 +78,9 @@ impl Worker {
         let claim = Claim {
             worker: self.id.clone(),
             rooms,
-            accounts: accounts.map(|(account, limit)| AccountLimit { account: account.clone(), limit: *limit }).collect(),
+            accounts: accounts
+                .map(|(account, limit)| AccountLimit { account: account.clone(), limit: *limit })
+                .collect(),
             global_limit: self.options.global_limit,
             at_most,
             lease: self.options.lease,

@@ -130,7 +130,8 @@ mod tests {
         let first = text(1, Region::UsEast, "a");
         assert_eq!(first, text(1, Region::UsEast, "a"));
         assert!(first.starts_with("[simulated] m in us-east answers: "));
-        let others = [text(2, Region::UsEast, "a"), text(1, Region::EuWest, "a"), text(1, Region::UsEast, "b")];
+        let others =
+            [text(2, Region::UsEast, "a"), text(1, Region::EuWest, "a"), text(1, Region::UsEast, "b")];
         assert!(!others.contains(&first));
     }
 }

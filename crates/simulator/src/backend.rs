@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Answer, Backend, CallContext, CallError, CallRequest, CheckpointError, EndpointInfo, ErrorCode, Monotonic,
-    ProbeFinding, ProbeReport, ResumeToken, Stage, Timing, Usage,
+    Answer, Backend, CallContext, CallError, CallRequest, CheckpointError, EndpointInfo, ErrorCode,
+    Monotonic, ProbeFinding, ProbeReport, ResumeToken, Stage, Timing, Usage,
 };
 
 use crate::{

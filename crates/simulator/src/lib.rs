@@ -12,9 +12,9 @@ mod server;
 mod simulator;
 mod stats;
 
-pub use answers::{answer_text, ANSWER_MARK};
+pub use answers::{ANSWER_MARK, answer_text};
 pub use backend::SimBackend;
 pub use config::{Behaviour, ConfigError, Failures, SimConfig, SimEndpoint, Warm, WhenFull};
-pub use server::{serve, serve_at, Running};
+pub use server::{Running, serve, serve_at};
 pub use simulator::Simulator;
 pub use stats::{EndpointStats, SimStats};

@@ -267,8 +267,8 @@ impl Endpoint {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.state().held -= 1;
         self.0.meter.record(|stats| stats.in_flight -= 1);
+        self.0.state().held -= 1;
     }
 }
 

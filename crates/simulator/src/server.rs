@@ -31,8 +31,8 @@ pub struct Running {
 /// # Errors
 /// The configuration cannot be simulated (`InvalidInput`), or the listener has no address.
 pub async fn serve(config: SimConfig, listener: TcpListener, clock: Arc<dyn Clock>) -> io::Result<Running> {
-    let simulator = Simulator::new(config, clock)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let simulator =
+        Simulator::new(config, clock).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let running = Running { addr: listener.local_addr()?, simulator: Arc::new(simulator) };
     let router = routes(Arc::clone(&running.simulator));
     let around = running.simulator.around.clone();

@@ -227,7 +227,9 @@ mod tests {
     #[test]
     fn duplicate_keys_depth_and_trailing_bytes_are_refused() {
         let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
-        for (json, reason) in [(r#"{"a":{"b":1,"b":2}}"#, "duplicate key"), (&*deep, "nested"), ("{} x", "trailing")] {
+        for (json, reason) in
+            [(r#"{"a":{"b":1,"b":2}}"#, "duplicate key"), (&*deep, "nested"), ("{} x", "trailing")]
+        {
             let error = parse_strict(json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }

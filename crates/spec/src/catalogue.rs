@@ -14,6 +14,7 @@ pub(crate) const QUESTIONS: [(&str, &str, &str); 8] = [
 
 /// Whether a text can only be meant as an id: lower-case words joined by underscores.
 pub(crate) fn looks_like_an_id(text: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let word =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     text.contains('_') && text.split('_').all(word)
 }

@@ -37,7 +37,12 @@ pub fn inspect(signed: &SignedSpec, keys: &dyn KeySource, now: Timestamp) -> Ins
     found(Some(profile), canonical, judged(&claimed, profile, keys, now))
 }
 
-fn judged(claimed: &Claimed, profile: Profile, keys: &dyn KeySource, now: Timestamp) -> Result<(), VerifyError> {
+fn judged(
+    claimed: &Claimed,
+    profile: Profile,
+    keys: &dyn KeySource,
+    now: Timestamp,
+) -> Result<(), VerifyError> {
     let key = keys.key(&claimed.public_key).ok_or(VerifyError::Trust(crate::Trust::Unknown))?;
     trusted(&key, now)?;
     if matches!(profile, Profile::Jcs | Profile::Dsse) || key.profiles.contains(&profile) {

@@ -111,7 +111,8 @@ impl KeyRing {
 
     fn add(&mut self, entry: Entry) -> Result<(), String> {
         let kid = KeyId::new(&entry.kid).map_err(|error| error.to_string())?;
-        let public_key = decode_key(&entry.public_key).ok_or("public_key must be 32 bytes in padded base64")?;
+        let public_key =
+            decode_key(&entry.public_key).ok_or("public_key must be 32 bytes in padded base64")?;
         if self.by_key.values().any(|key| key.kid == kid) {
             return Err(format!("the kid {kid} is there twice"));
         }

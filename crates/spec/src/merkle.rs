@@ -20,7 +20,8 @@ impl MerkleRoot {
 
     /// Adds the next leaf.
     pub fn push(&mut self, leaf: Sha256Digest) {
-        let mut hash: [u8; 32] = Sha256::new().chain_update([0]).chain_update(leaf.as_bytes()).finalize().into();
+        let mut hash: [u8; 32] =
+            Sha256::new().chain_update([0]).chain_update(leaf.as_bytes()).finalize().into();
         let mut height = 0;
         while let Some((_, left)) = self.subtrees.pop_if(|(top, _)| *top == height) {
             hash = node(&left, &hash);
@@ -33,7 +34,9 @@ impl MerkleRoot {
     #[must_use]
     pub fn root(&self) -> Sha256Digest {
         let hashes = self.subtrees.iter().rev().map(|(_, hash)| *hash);
-        hashes.reduce(|right, left| node(&left, &right)).map_or_else(|| Sha256Digest::of(b""), Sha256Digest::from_bytes)
+        hashes
+            .reduce(|right, left| node(&left, &right))
+            .map_or_else(|| Sha256Digest::of(b""), Sha256Digest::from_bytes)
     }
 }
 

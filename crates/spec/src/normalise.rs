@@ -23,11 +23,15 @@ pub(crate) fn job(value: &Value) -> Result<JobSpec, VerifyError> {
     let executions = questions.len().saturating_mul(cells).saturating_mul(runs as usize);
     bounded("questions × models × regions × runs", executions, limits::MAX_EXECUTIONS)?;
     let signed_at = match string(value, "/metadata/timestamp") {
-        Some(text) => Some(text.parse().map_err(|_| VerifyError::field("metadata.timestamp", "must be RFC 3339"))?),
+        Some(text) => {
+            Some(text.parse().map_err(|_| VerifyError::field("metadata.timestamp", "must be RFC 3339"))?)
+        }
         None => None,
     };
     Ok(JobSpec {
-        name: JobName::new(string(value, "/id").or_else(|| string(value, "/jobspec_id")).unwrap_or(benchmark))?,
+        name: JobName::new(
+            string(value, "/id").or_else(|| string(value, "/jobspec_id")).unwrap_or(benchmark),
+        )?,
         version: version.to_owned(),
         benchmark: benchmark.to_owned(),
         questions,
@@ -45,12 +49,17 @@ fn string<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 }
 
 fn bounded(field: &str, found: usize, limit: usize) -> Result<(), VerifyError> {
-    if found > limit { Err(VerifyError::LimitExceeded { field: field.to_owned(), found, limit }) } else { Ok(()) }
+    if found > limit {
+        Err(VerifyError::LimitExceeded { field: field.to_owned(), found, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// A whole number at a dotted path; null counts as absent.
 fn whole(value: &Value, path: &str, max: u64) -> Result<Option<u64>, VerifyError> {
-    let Some(found) = value.pointer(&format!("/{}", path.replace('.', "/"))).filter(|found| !found.is_null()) else {
+    let Some(found) = value.pointer(&format!("/{}", path.replace('.', "/"))).filter(|found| !found.is_null())
+    else {
         return Ok(None);
     };
     match found.as_u64() {
@@ -60,7 +69,8 @@ fn whole(value: &Value, path: &str, max: u64) -> Result<Option<u64>, VerifyError
 }
 
 fn number(value: &Value, path: &str, max: f64) -> Result<Option<f64>, VerifyError> {
-    let Some(found) = value.pointer(&format!("/{}", path.replace('.', "/"))).filter(|found| !found.is_null()) else {
+    let Some(found) = value.pointer(&format!("/{}", path.replace('.', "/"))).filter(|found| !found.is_null())
+    else {
         return Ok(None);
     };
     match found.as_f64() {
@@ -136,14 +146,17 @@ fn models(value: &Value) -> Result<Vec<ModelAsk>, VerifyError> {
     let (field, asked) = match (top, value.pointer("/metadata/models").and_then(Value::as_array)) {
         (Some(models), _) => ("models", models),
         (None, Some(models)) if !models.is_empty() => ("metadata.models", models),
-        _ => return Err(VerifyError::field("models", "name at least one model, in models or metadata.models")),
+        _ => {
+            return Err(VerifyError::field("models", "name at least one model, in models or metadata.models"));
+        }
     };
     bounded(field, asked.len(), limits::MAX_MODELS)?;
     let mut models: Vec<ModelAsk> = Vec::new();
     for (i, one) in asked.iter().enumerate() {
         let field = format!("{field}[{i}]");
         let id = one.as_str().or_else(|| string(one, "/id"));
-        let id = id.ok_or_else(|| VerifyError::field(&*field, "must be a model id, or an object with an id"))?;
+        let id =
+            id.ok_or_else(|| VerifyError::field(&*field, "must be a model id, or an object with an id"))?;
         let id = ModelId::new(id).map_err(|error| VerifyError::field(&*field, error))?;
         let own = regions(&format!("{field}.regions"), one.get("regions"))?;
         let asked_in = if own.is_empty() { common.clone() } else { own };
@@ -186,7 +199,9 @@ fn sampling(value: &Value) -> Result<Sampling, VerifyError> {
     let seed = whole(value, "sampling.seed", i64::MAX as u64)?;
     Ok(Sampling {
         temperature: first("temperature", 2.0)?.unwrap_or(default.temperature),
-        max_tokens: max_tokens.filter(|n| *n > 0).map_or(default.max_tokens, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        max_tokens: max_tokens
+            .filter(|n| *n > 0)
+            .map_or(default.max_tokens, |n| u32::try_from(n).unwrap_or(u32::MAX)),
         top_p: number(value, "sampling.top_p", 1.0)?,
         seed: seed.and_then(|seed| i64::try_from(seed).ok()),
     })
@@ -197,7 +212,8 @@ fn constraints(value: &Value) -> Result<Constraints, VerifyError> {
     let time = |path: &str| -> Result<Option<Duration>, VerifyError> {
         Ok(whole(value, path, nanos)?.filter(|n| *n > 0).map(Duration::from_nanos))
     };
-    let min_regions = whole(value, "constraints.min_regions", limits::MAX_REGIONS as u64)?.unwrap_or(1).max(1);
+    let min_regions =
+        whole(value, "constraints.min_regions", limits::MAX_REGIONS as u64)?.unwrap_or(1).max(1);
     let rate = number(value, "constraints.min_success_rate", 1.0)?.filter(|rate| *rate > 0.0);
     let max_cost = number(value, "constraints.max_cost", 1e9)?.filter(|cost| *cost > 0.0);
     Ok(Constraints {

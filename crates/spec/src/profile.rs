@@ -80,7 +80,8 @@ impl FromStr for Profile {
         if text.eq_ignore_ascii_case("jcs") {
             return Ok(Self::Jcs);
         }
-        let found = Self::OF_VALUES.into_iter().find(|profile| profile.to_string().eq_ignore_ascii_case(text));
+        let found =
+            Self::OF_VALUES.into_iter().find(|profile| profile.to_string().eq_ignore_ascii_case(text));
         found.ok_or_else(|| UnknownProfile(text.to_owned()))
     }
 }

@@ -268,7 +268,9 @@ fn fresh(spec: &crate::JobSpec, now: Timestamp, freshness: Freshness) -> Result<
     let Freshness::Window { max_age, max_skew } = freshness else { return Ok(()) };
     let signed_at = spec.signed_at.ok_or(VerifyError::MissingField("metadata.timestamp"))?;
     spec.nonce.as_ref().ok_or(VerifyError::MissingField("metadata.nonce"))?;
-    let within = |from: Timestamp, to: Timestamp, limit: Duration| to.duration_since(from) <= limit.try_into().unwrap_or(jiff::SignedDuration::MAX);
+    let within = |from: Timestamp, to: Timestamp, limit: Duration| {
+        to.duration_since(from) <= limit.try_into().unwrap_or(jiff::SignedDuration::MAX)
+    };
     if signed_at > now && !within(now, signed_at, max_skew) {
         return Err(VerifyError::FromTheFuture);
     }

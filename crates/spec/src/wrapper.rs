@@ -11,7 +11,8 @@ pub(crate) fn agrees(wrapper: &Value, job: &JobSpec) -> Result<(), VerifyError> 
     if let Some(regions) = wrapper.get("target_regions").and_then(Value::as_array) {
         let texts = regions.iter().map(|region| region.as_str().unwrap_or_default());
         let named = texts.map(str::parse::<Region>).collect::<Result<BTreeSet<_>, _>>()?;
-        let signed: BTreeSet<Region> = job.models.iter().flat_map(|model| model.regions.iter().copied()).collect();
+        let signed: BTreeSet<Region> =
+            job.models.iter().flat_map(|model| model.regions.iter().copied()).collect();
         if named != signed {
             return Err(VerifyError::WrapperContradicts("target_regions"));
         }

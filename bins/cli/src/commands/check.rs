@@ -17,7 +17,8 @@ pub(crate) async fn check(command: &args::Check, as_json: bool) -> anyhow::Resul
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let backends = beacon_boot::build_backends(&file, Arc::clone(&clock))?;
     let deadline = clock.monotonic() + LIMIT;
-    let probes = backends.iter().map(|backend| async move { (backend.describe(), backend.probe(deadline).await) });
+    let probes =
+        backends.iter().map(|backend| async move { (backend.describe(), backend.probe(deadline).await) });
     let mut good = true;
     for (endpoint, report) in futures::future::join_all(probes).await {
         good &= report.ok();

@@ -35,7 +35,11 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
     let runtime = Runtime::open(&command.db, Access::Shared)?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let progress = runtime.view.progress(job.id).await?;
-    if as_json { line(serde_json::to_string(&progress)?)? } else { print(&progress)? }
+    if as_json {
+        line(serde_json::to_string(&progress)?)?
+    } else {
+        print(&progress)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,14 +100,19 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
     for batch in &progress.batches {
         let (done, total) = (batch.counts.total() - batch.counts.open(), batch.counts.total());
         let failed = batch.counts.failed + batch.counts.timed_out;
-        line(format_args!("  {:>3}. {:<24} {done:>5}/{total:<5} {failed:>4} failed", batch.number, batch.question))?;
+        line(format_args!(
+            "  {:>3}. {:<24} {done:>5}/{total:<5} {failed:>4} failed",
+            batch.number, batch.question
+        ))?;
     }
     for endpoint in &progress.endpoints {
         let counts = &endpoint.counts;
         let (done, total) = (counts.total() - counts.open(), counts.total());
         line(format_args!(
             "  {:<32} {done:>5}/{total:<5} {:>3} in flight{}",
-            endpoint.endpoint, endpoint.in_flight, waits(job.state, endpoint)
+            endpoint.endpoint,
+            endpoint.in_flight,
+            waits(job.state, endpoint)
         ))?;
     }
     // The makespan is first dispatch to end (S12).

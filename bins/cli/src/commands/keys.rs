@@ -36,7 +36,9 @@ pub(crate) fn sign(command: &Sign) -> anyhow::Result<ExitCode> {
     let options = SignOptions { timestamp: Some(SystemClock::new().now()), nonce: Some(nonce) };
     let signed = sign_spec(&mut job, &key, Profile::Jcs, &options)?;
     match &command.out {
-        Some(out) => std::fs::write(out, signed).with_context(|| format!("cannot write {}", out.display()))?,
+        Some(out) => {
+            std::fs::write(out, signed).with_context(|| format!("cannot write {}", out.display()))?
+        }
         None => std::io::stdout().write_all(&signed)?,
     }
     Ok(ExitCode::SUCCESS)

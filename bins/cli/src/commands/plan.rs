@@ -18,13 +18,17 @@ pub(crate) fn plan(command: &args::Plan, json: bool) -> anyhow::Result<ExitCode>
     let catalog = EndpointCatalog::new(infos)?;
     let plan = job_file::plan(&command.file, &spec, &catalog)?;
     let estimate = estimate(&plan, &catalog);
-    if json { line(serde_json::to_string(&estimate)?)? } else { print(&estimate)? }
+    if json {
+        line(serde_json::to_string(&estimate)?)?
+    } else {
+        print(&estimate)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The endpoints of a file, as the plan sees them.
 pub(crate) fn infos(file: &beacon_boot::EndpointsFile) -> anyhow::Result<Vec<EndpointInfo>> {
-    file.endpoint.iter().map(|endpoint| Ok(endpoint.info()?)).collect()
+    file.endpoint.iter().map(|endpoint| Ok(endpoint.info())).collect()
 }
 
 fn print(estimate: &Estimate) -> anyhow::Result<()> {
@@ -34,7 +38,10 @@ fn print(estimate: &Estimate) -> anyhow::Result<()> {
     }
     for load in &estimate.endpoints {
         let bound = load.lower_bound.map_or_else(String::new, |bound| format!(", at least {bound:.1?}"));
-        line(format_args!("  {:<32} {:>6} executions, {} at once{bound}", load.endpoint, load.executions, load.limit))?;
+        line(format_args!(
+            "  {:<32} {:>6} executions, {} at once{bound}",
+            load.endpoint, load.executions, load.limit
+        ))?;
     }
     match estimate.lower_bound {
         Some(bound) => line(format_args!("no schedule is faster than {bound:.1?}"))?,

@@ -19,7 +19,9 @@ pub(crate) fn classify(refusal: &Refusal<'_>) -> CallError {
         429 if has("spend limit") => (ErrorCode::SpendLimit, true),
         429 => (ErrorCode::Throttled, true),
         500 if has("timed out") => (ErrorCode::ProviderTimeout, false),
-        500 if has("terminated by signal") || has("out of memory") || has("preempted") => (ErrorCode::Preempted, false),
+        500 if has("terminated by signal") || has("out of memory") || has("preempted") => {
+            (ErrorCode::Preempted, false)
+        }
         500 if has("lost track of input") => (ErrorCode::GatewayFailed, false),
         502 | 504 => (ErrorCode::GatewayFailed, false),
         503 => (ErrorCode::Overloaded, edge || !refusal.provider_queues),
@@ -37,10 +39,16 @@ pub(crate) fn classify(refusal: &Refusal<'_>) -> CallError {
 fn explain(code: ErrorCode, refusal: &Refusal<'_>) -> String {
     let text: String = refusal.body.trim().chars().take(300).collect();
     let advice = match code {
-        ErrorCode::EndpointStopped => "the app is stopped or the URL's label is wrong; deploy it or correct inference_url",
-        ErrorCode::Unauthorized => "check the proxy token (wk-/ws-) behind modal_key_env and modal_secret_env",
+        ErrorCode::EndpointStopped => {
+            "the app is stopped or the URL's label is wrong; deploy it or correct inference_url"
+        }
+        ErrorCode::Unauthorized => {
+            "check the proxy token (wk-/ws-) behind modal_key_env and modal_secret_env"
+        }
         ErrorCode::SpendLimit => "raise the workspace's spending limit",
-        ErrorCode::RejectedRequest if refusal.status == 404 => "no such path; inference_url must be the function's full URL",
+        ErrorCode::RejectedRequest if refusal.status == 404 => {
+            "no such path; inference_url must be the function's full URL"
+        }
         ErrorCode::Internal => "a result URL was not read by GET",
         _ => return if text.is_empty() { format!("HTTP {} without text", refusal.status) } else { text },
     };
@@ -52,7 +60,8 @@ mod tests {
     use super::*;
 
     fn check(status: u16, body: &str, code: ErrorCode, not_started: bool) {
-        let refusal = Refusal { status, body, retry_after: None, on_result_url: false, provider_queues: true };
+        let refusal =
+            Refusal { status, body, retry_after: None, on_result_url: false, provider_queues: true };
 
         let error = classify(&refusal);
 
@@ -70,14 +79,34 @@ mod tests {
         check(404, "modal-http: invalid function call", ErrorCode::EndpointStopped, true);
         check(404, "modal-http: app for invoked web endpoint is stopped", ErrorCode::EndpointStopped, true);
         check(404, "{\"detail\":\"Not Found\"}", ErrorCode::RejectedRequest, false);
-        check(408, "Missing request, possibly due to expiry or cancellation", ErrorCode::ProviderCancelled, false);
+        check(
+            408,
+            "Missing request, possibly due to expiry or cancellation",
+            ErrorCode::ProviderCancelled,
+            false,
+        );
         check(413, "", ErrorCode::RejectedInput, false);
         check(422, "", ErrorCode::RejectedInput, false);
         check(429, "slow down", ErrorCode::Throttled, true);
         check(429, "workspace billing cycle spend limit reached", ErrorCode::SpendLimit, true);
-        check(500, "modal-http: internal error: function execution timed out", ErrorCode::ProviderTimeout, false);
-        check(500, "modal-http: internal error: function was terminated by signal", ErrorCode::Preempted, false);
-        check(500, "modal-http: internal error: Server has lost track of input", ErrorCode::GatewayFailed, false);
+        check(
+            500,
+            "modal-http: internal error: function execution timed out",
+            ErrorCode::ProviderTimeout,
+            false,
+        );
+        check(
+            500,
+            "modal-http: internal error: function was terminated by signal",
+            ErrorCode::Preempted,
+            false,
+        );
+        check(
+            500,
+            "modal-http: internal error: Server has lost track of input",
+            ErrorCode::GatewayFailed,
+            false,
+        );
         check(500, "Internal Server Error", ErrorCode::EndpointFailed, false);
         check(502, "", ErrorCode::GatewayFailed, false);
         check(503, "busy", ErrorCode::Overloaded, false);
@@ -89,8 +118,11 @@ mod tests {
     #[test]
     fn a_result_url_that_knows_nothing_has_expired_and_work_was_begun() {
         // C2, C3
-        for (status, code) in [(404, ErrorCode::ResultExpired), (410, ErrorCode::ResultExpired), (429, ErrorCode::Throttled)] {
-            let refusal = Refusal { status, body: "", retry_after: None, on_result_url: true, provider_queues: true };
+        for (status, code) in
+            [(404, ErrorCode::ResultExpired), (410, ErrorCode::ResultExpired), (429, ErrorCode::Throttled)]
+        {
+            let refusal =
+                Refusal { status, body: "", retry_after: None, on_result_url: true, provider_queues: true };
             let error = classify(&refusal);
             assert_eq!((error.code, error.surely_not_started), (code, false));
         }
@@ -99,7 +131,13 @@ mod tests {
     #[test]
     fn a_503_of_a_server_without_queue_began_no_work() {
         // C3
-        let refusal = Refusal { status: 503, body: "", retry_after: None, on_result_url: false, provider_queues: false };
+        let refusal = Refusal {
+            status: 503,
+            body: "",
+            retry_after: None,
+            on_result_url: false,
+            provider_queues: false,
+        };
         assert!(classify(&refusal).surely_not_started);
     }
 }

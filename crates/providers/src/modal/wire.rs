@@ -43,13 +43,14 @@ pub(crate) fn encode(request: &CallRequest, model: &str) -> Result<Bytes, CallEr
         max_tokens: request.sampling.max_tokens,
         region: request.region.as_str(),
     };
-    serde_json::to_vec(&ask)
-        .map(Bytes::from)
-        .map_err(|_| CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON"))
+    serde_json::to_vec(&ask).map(Bytes::from).map_err(|_| {
+        CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON")
+    })
 }
 
 pub(crate) fn decode(fetched: &Fetched, request: &CallRequest, upstream: &str) -> Result<Answer, CallError> {
-    let reply: Reply = serde_json::from_slice(&fetched.body).map_err(|_| malformed("the answer is not the JSON object expected"))?;
+    let reply: Reply = serde_json::from_slice(&fetched.body)
+        .map_err(|_| malformed("the answer is not the JSON object expected"))?;
     let status = reply.status.as_ref().and_then(Value::as_str);
     let success = reply.success.as_ref().and_then(Value::as_bool);
     if success == Some(false) || status == Some("error") || reply.failure.is_some() || reply.error.is_some() {
@@ -100,9 +101,14 @@ fn region(reply: &Reply, request: &CallRequest) -> Result<Option<Region>, CallEr
 }
 
 fn failed(reply: &Reply) -> CallError {
-    let field = |name: &str| reply.failure.as_ref().and_then(|failure| failure.get(name)).and_then(Value::as_str);
-    let error = reply.error.as_ref().map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
-    let text = field("message").map(str::to_owned).or(error).unwrap_or_else(|| "the endpoint gave no reason".to_owned());
+    let field =
+        |name: &str| reply.failure.as_ref().and_then(|failure| failure.get(name)).and_then(Value::as_str);
+    let error =
+        reply.error.as_ref().map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
+    let text = field("message")
+        .map(str::to_owned)
+        .or(error)
+        .unwrap_or_else(|| "the endpoint gave no reason".to_owned());
     let all = format!("{} {text}", field("code").unwrap_or_default()).to_ascii_lowercase().replace('_', " ");
     let has = |needles: &[&str]| needles.iter().any(|needle| all.contains(needle));
     let code = if has(&["unknown model", "model not found"]) {

@@ -12,7 +12,10 @@ pub(crate) fn classify(refusal: &Refusal<'_>) -> CallError {
     let Some(object) = body.get("error") else { return error };
     if let Some((code, text)) = read(object) {
         error.code = code.unwrap_or(error.code);
-        error.message = CallError::new(error.code, error.stage, text).message;
+        // A refusal of credentials may quote a part of them; the status's own advice stays.
+        if error.code != ErrorCode::Unauthorized {
+            error.message = CallError::new(error.code, error.stage, text).message;
+        }
     }
     error
 }

@@ -4,7 +4,9 @@ mod classify;
 mod wire;
 
 use async_trait::async_trait;
-use beacon_domain::{Answer, Backend, CallContext, CallError, CallRequest, EndpointInfo, Monotonic, ProbeReport};
+use beacon_domain::{
+    Answer, Backend, CallContext, CallError, CallRequest, EndpointInfo, Monotonic, ProbeReport,
+};
 
 use crate::{exchange::HttpEndpoint, probe};
 

@@ -63,16 +63,17 @@ pub(crate) fn encode(request: &CallRequest, model: &str) -> Result<Bytes, CallEr
         top_p: sampling.top_p,
         seed: sampling.seed,
     };
-    serde_json::to_vec(&ask)
-        .map(Bytes::from)
-        .map_err(|_| CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON"))
+    serde_json::to_vec(&ask).map(Bytes::from).map_err(|_| {
+        CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON")
+    })
 }
 
 pub(crate) fn decode(fetched: &Fetched, upstream: &str) -> Result<Answer, CallError> {
-    let reply: Reply =
-        serde_json::from_slice(&fetched.body).map_err(|_| malformed("the answer is not the JSON object expected"))?;
+    let reply: Reply = serde_json::from_slice(&fetched.body)
+        .map_err(|_| malformed("the answer is not the JSON object expected"))?;
     if let Some(object) = &reply.error {
-        let (code, text) = super::classify::read(object).unwrap_or((None, "the endpoint gave no reason".to_owned()));
+        let (code, text) =
+            super::classify::read(object).unwrap_or((None, "the endpoint gave no reason".to_owned()));
         let mut error = CallError::new(code.unwrap_or(ErrorCode::EndpointFailed), Stage::Body, text);
         error.http_status = Some(200);
         return Err(error);

@@ -113,7 +113,8 @@ impl EndpointGate {
             return Gate::Throttled { until: now.date_of(until) };
         }
         // Calls that are still in flight keep a container busy, hence warm.
-        let warm = self.answered_at.is_some_and(|at| self.in_flight > 0 || now.monotonic.since(at) < warm_for);
+        let warm =
+            self.answered_at.is_some_and(|at| self.in_flight > 0 || now.monotonic.since(at) < warm_for);
         if self.info.cold_probe && !warm { Gate::Cold } else { Gate::Open }
     }
 

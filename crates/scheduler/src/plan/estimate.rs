@@ -52,7 +52,10 @@ pub fn estimate(plan: &Plan, catalog: &EndpointCatalog) -> Estimate {
         executions: total,
         unsupported: total - supported,
         batches: u32::try_from(plan.batches.len()).unwrap_or(u32::MAX),
-        lower_bound: endpoints.iter().map(|load| load.lower_bound).collect::<Option<Vec<_>>>()
+        lower_bound: endpoints
+            .iter()
+            .map(|load| load.lower_bound)
+            .collect::<Option<Vec<_>>>()
             .and_then(|bounds| bounds.into_iter().max()),
         cost_micros: endpoints.iter().map(|load| cost(load, catalog)).sum(),
         endpoints,

@@ -78,7 +78,8 @@ fn cells<'a>(
     question: &'a QuestionId,
     batch: u32,
 ) -> impl Iterator<Item = PlannedExecution> + 'a {
-    let asked = spec.models.iter().flat_map(|model| model.regions.iter().map(move |region| (&model.id, *region)));
+    let asked =
+        spec.models.iter().flat_map(|model| model.regions.iter().map(move |region| (&model.id, *region)));
     let cells = asked.flat_map(move |(model, region)| (1..=spec.runs).map(move |run| (model, region, run)));
     let wanted = move |model: &ModelId, region: Region, run: u32| {
         let cell = || (question.clone(), model.clone(), region, run);

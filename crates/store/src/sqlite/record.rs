@@ -197,7 +197,7 @@ impl Writer {
         const KEEP: &str = "-- record::result
             INSERT INTO results (job, n, answer, error, receipt, receipt_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let error = error.map(text).transpose()?;
-        let hash = receipt.map(receipt_hash).transpose()?;
+        let hash = receipt.map(Receipt::hash);
         let receipt = receipt.map(text).transpose()?;
         let hash = hash.as_ref().map(Sha256Digest::as_bytes);
         self.connection.prepare_cached(KEEP)?.execute(params![job, n, answer, error, receipt, hash])?;
@@ -238,9 +238,4 @@ impl Writer {
         // A slot is free for whoever waits for the endpoint.
         Ok(())
     }
-}
-
-/// The leaf of a receipt in its job's tree.
-fn receipt_hash(receipt: &Receipt) -> Result<Sha256Digest, Fault> {
-    Ok(Sha256Digest::of(text(receipt)?.as_bytes()))
 }

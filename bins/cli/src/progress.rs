@@ -1,0 +1,150 @@
+//! Live progress: a table in a terminal, plain lines otherwise. Reads the store; knows nothing of the run.
+
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use beacon_domain::{BatchState, Clock, JobId, JobView, Progress, Topic, Wakeups};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+const TABLE_EVERY: Duration = Duration::from_millis(100);
+const LINES_EVERY: Duration = Duration::from_secs(1);
+/// A table longer than a screen helps nobody; larger jobs get one bar.
+const MOST_ROWS: usize = 40;
+
+/// Shows a job's progress until `done`.
+pub(crate) async fn show(
+    view: Arc<dyn JobView>,
+    wakeups: Arc<Wakeups>,
+    clock: Arc<dyn Clock>,
+    job: JobId,
+    done: CancellationToken,
+) {
+    let terminal = std::io::stderr().is_terminal();
+    let mut shown = if terminal { Shown::Table(Table::default()) } else { Shown::Lines(Lines::default()) };
+    let every = if terminal { TABLE_EVERY } else { LINES_EVERY };
+    let mut wakeup = wakeups.subscribe(Topic::Job(job));
+    loop {
+        wakeup.mark_unchanged();
+        if let Ok(progress) = view.progress(job).await {
+            shown.draw(&progress);
+        }
+        let next = clock.monotonic() + every;
+        tokio::select! {
+            () = clock.sleep_until(next) => {}
+            () = done.cancelled() => break,
+        }
+        // Nothing is read again before something has changed, or a while has passed.
+        tokio::select! {
+            () = wakeup.changed() => {}
+            () = clock.sleep_until(next + LINES_EVERY) => {}
+            () = done.cancelled() => break,
+        }
+    }
+    if let Ok(progress) = view.progress(job).await {
+        shown.draw(&progress);
+    }
+    shown.finish();
+}
+
+enum Shown {
+    Table(Table),
+    Lines(Lines),
+}
+
+impl Shown {
+    fn draw(&mut self, progress: &Progress) {
+        match self {
+            Self::Table(table) => table.draw(progress),
+            Self::Lines(lines) => lines.draw(progress),
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Table(table) = self {
+            table.bars.iter().for_each(ProgressBar::abandon);
+        }
+    }
+}
+
+/// One bar per question and per endpoint, where they fit.
+#[derive(Default)]
+struct Table {
+    multi: MultiProgress,
+    bars: Vec<ProgressBar>,
+}
+
+impl Table {
+    fn draw(&mut self, progress: &Progress) {
+        let rows = rows(progress);
+        while self.bars.len() < rows.len() {
+            let style = ProgressStyle::with_template("{prefix:<34} {bar:24} {pos:>6}/{len:<6} {msg}")
+                .expect("the template is fixed");
+            self.bars.push(self.multi.add(ProgressBar::new(0).with_style(style)));
+        }
+        for (bar, row) in self.bars.iter().zip(rows) {
+            bar.set_length(u64::from(row.total));
+            bar.set_prefix(row.name);
+            bar.set_message(row.note);
+            bar.set_position(u64::from(row.done));
+        }
+    }
+}
+
+struct Row {
+    name: String,
+    done: u32,
+    total: u32,
+    note: String,
+}
+
+fn rows(progress: &Progress) -> Vec<Row> {
+    let row = |name: String, counts: &beacon_domain::StateCounts, state: &str| {
+        let ended_badly = counts.failed + counts.timed_out;
+        let failed = if ended_badly > 0 { format!(", {ended_badly} failed") } else { String::new() };
+        let note = format!("{state}{failed}");
+        Row { name, done: counts.total() - counts.open(), total: counts.total(), note }
+    };
+    let mut rows =
+        vec![row(progress.job.name.to_string(), &progress.job.counts, progress.job.state.as_str())];
+    if progress.batches.len() + progress.endpoints.len() > MOST_ROWS {
+        return rows;
+    }
+    rows.extend(progress.batches.iter().map(|batch| {
+        let state = match batch.state {
+            BatchState::Blocked => "waits",
+            BatchState::Open => "open",
+            BatchState::Done => "done",
+        };
+        row(format!("  {}. {}", batch.number, batch.question), &batch.counts, state)
+    }));
+    rows.extend(progress.endpoints.iter().map(|endpoint| {
+        let note = format!("{} in flight", endpoint.in_flight);
+        row(format!("  {} {}", endpoint.region, endpoint.model), &endpoint.counts, &note)
+    }));
+    rows
+}
+
+/// A line whenever a batch is done, and at most one a second otherwise.
+#[derive(Default)]
+struct Lines {
+    done: u32,
+}
+
+impl Lines {
+    fn draw(&mut self, progress: &Progress) {
+        let counts = &progress.job.counts;
+        let done = counts.total() - counts.open();
+        if done == self.done {
+            return;
+        }
+        self.done = done;
+        let questions = progress.batches.iter().filter(|batch| batch.state == BatchState::Done).count();
+        eprintln!(
+            "{done}/{} executions, {questions}/{} questions done, {} in flight, {} failed",
+            counts.total(),
+            progress.batches.len(),
+            counts.running,
+            counts.failed + counts.timed_out
+        );
+    }
+}
