@@ -9,14 +9,16 @@ use anyhow::Context;
 
 use crate::{needs, root, test, tidy};
 
+/// One check; whether it passed.
+type Step = fn() -> anyhow::Result<bool>;
+
 /// Runs every step and says how each went.
 ///
 /// # Errors
 /// A step could not be started.
 pub(crate) fn report() -> anyhow::Result<ExitCode> {
     needs::ensure(needs::Install::InCi)?;
-    let steps: [(&str, fn() -> anyhow::Result<bool>); 4] =
-        [("fmt", fmt), ("clippy", clippy), ("tidy", tidy), ("doc", doc)];
+    let steps: [(&str, Step); 4] = [("fmt", fmt), ("clippy", clippy), ("tidy", tidy), ("doc", doc)];
     for (name, step) in steps {
         if !timed(name, step, |passed| *passed)? {
             return Ok(ExitCode::FAILURE);

@@ -17,7 +17,7 @@ pub(crate) fn code(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => return code,
         Err(error) => error,
     };
-    if error.chain().any(|cause| is_closed_pipe(cause)) {
+    if error.chain().any(is_closed_pipe) {
         return ExitCode::SUCCESS;
     }
     // If even standard error is gone, the exit code is all that is left.

@@ -39,6 +39,9 @@ impl Runtime {
     /// # Errors
     /// The file is occupied, read-only, full, or no Beacon database; the text says what to do.
     pub fn open(database: &Path, access: Access) -> anyhow::Result<Self> {
+        if access == Access::Shared && !database.exists() {
+            anyhow::bail!("there is no database {}; name the one of the run with --db", database.display());
+        }
         let mode = match access {
             Access::Run => OpenMode::Run,
             Access::Shared => OpenMode::Shared,

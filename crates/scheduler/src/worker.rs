@@ -134,7 +134,7 @@ impl Worker {
         match execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await {
             Called::Ended(recording, learned) => {
                 let now = self.ports.clock.monotonic();
-                self.gates.finished(&lease.endpoint, learned.as_ref().map(|()| ()), now);
+                self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }

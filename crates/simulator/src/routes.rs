@@ -137,7 +137,7 @@ impl Asked<'_> {
             Ok(ask) => ask,
             Err(refusal) => {
                 self.endpoint.refuse();
-                return refusal;
+                return *refusal;
             }
         };
         let key = self.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
@@ -197,17 +197,18 @@ impl Asked<'_> {
         }
     }
 
-    fn understand(&self, body: &[u8]) -> Result<Ask, Response> {
+    fn understand(&self, body: &[u8]) -> Result<Ask, Box<Response>> {
         let body: Asking = serde_json::from_slice(body).map_err(|error| {
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": error.to_string() }))).into_response()
+            let detail = json!({ "detail": error.to_string() });
+            Box::new((StatusCode::UNPROCESSABLE_ENTITY, Json(detail)).into_response())
         })?;
         let prompt = body.text();
         if prompt.is_empty() {
-            return Err(self.refusal(StatusCode::BAD_REQUEST, "Prompt is required".to_owned()));
+            return Err(Box::new(self.refusal(StatusCode::BAD_REQUEST, "Prompt is required".to_owned())));
         }
         let served = self.endpoint.config.model.as_str();
         if let Some(model) = body.model.filter(|model| model != served) {
-            return Err(self.refusal(StatusCode::NOT_FOUND, format!("Unknown model: {model}")));
+            return Err(Box::new(self.refusal(StatusCode::NOT_FOUND, format!("Unknown model: {model}"))));
         }
         Ok(Ask { prompt: prompt.into(), temperature: body.temperature, max_tokens: body.max_tokens })
     }

@@ -12,6 +12,8 @@ pub struct Inspection {
     pub verdict: String,
     /// The same for people, with what to do.
     pub explanation: String,
+    /// Why a job whose signature is good still cannot run here, if so (a missing question or model, a limit).
+    pub cannot_run: Option<String>,
     /// The form under which the signature holds.
     pub profile: Option<Profile>,
     /// The canonical bytes: of that form, else of the default one. Empty if there are none.
@@ -34,7 +36,9 @@ pub fn inspect(signed: &SignedSpec, keys: &dyn KeySource, now: Timestamp) -> Ins
             return found(None, canonical, Err(error));
         }
     };
-    found(Some(profile), canonical, judged(&claimed, profile, keys, now))
+    let inspection = found(Some(profile), canonical, judged(&claimed, profile, keys, now));
+    let cannot_run = crate::normalise::job(&claimed.value).err().map(|error| error.to_string());
+    Inspection { cannot_run, ..inspection }
 }
 
 fn judged(
@@ -46,7 +50,7 @@ fn judged(
     let key = keys.key(&claimed.public_key).ok_or(VerifyError::Trust(crate::Trust::Unknown))?;
     trusted(&key, now)?;
     if matches!(profile, Profile::Jcs | Profile::Dsse) || key.profiles.contains(&profile) {
-        crate::normalise::job(&claimed.value).map(drop)
+        Ok(())
     } else {
         Err(VerifyError::ProfileNotAllowed(profile))
     }
@@ -60,6 +64,7 @@ fn found(profile: Option<Profile>, canonical: &[u8], judged: Result<(), VerifyEr
     Inspection {
         verdict,
         explanation,
+        cannot_run: None,
         profile,
         canonical: canonical.to_vec(),
         canonical_sha256: Sha256Digest::of(canonical),

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_ring_with_one_wrong_entry_is_refused_whole_and_says_which() {
         let cases = [
-            (format!(r#"[{{"kid":"a","public_key":"AAAA"}}]"#), "key 0"),
+            (r#"[{"kid":"a","public_key":"AAAA"}]"#.to_owned(), "key 0"),
             (format!(r#"[{{"kid":"a","public_key":"{KEY}"}},{{"kid":"b","public_key":"{KEY}"}}]"#), "key 1"),
             (format!(r#"[{{"kid":"a","public_key":"{KEY}","status":"maybe"}}]"#), "not a key ring"),
             (format!(r#"[{{"kid":"a","public_key":"{KEY}","surprise":1}}]"#), "surprise"),

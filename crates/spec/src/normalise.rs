@@ -147,7 +147,10 @@ fn models(value: &Value) -> Result<Vec<ModelAsk>, VerifyError> {
         (Some(models), _) => ("models", models),
         (None, Some(models)) if !models.is_empty() => ("metadata.models", models),
         _ => {
-            return Err(VerifyError::field("models", "name at least one model, in models or metadata.models"));
+            return Err(VerifyError::field(
+                "models",
+                "name at least one model, in models or metadata.models",
+            ));
         }
     };
     bounded(field, asked.len(), limits::MAX_MODELS)?;

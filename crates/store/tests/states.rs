@@ -9,7 +9,7 @@ const SCHEMA: &str = include_str!("../../../migrations/sqlite/0001_init.sql");
 
 fn table(name: &str) -> BTreeMap<String, Vec<String>> {
     let marker = format!("<!-- states: {name} -->");
-    let (_, rest) = DOCS.split_once(&marker).unwrap();
+    let (_, rest) = DOCS.split_once(&marker).expect("the document and the schema have this shape");
     rest.lines()
         .skip(3)
         .take_while(|line| line.starts_with('|'))
@@ -23,9 +23,12 @@ fn table(name: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 fn check(table: &str) -> Vec<String> {
-    let (_, rest) = SCHEMA.split_once(&format!("CREATE TABLE {table} (")).unwrap();
-    let (_, rest) = rest.split_once("CHECK (state IN (").unwrap();
-    let (list, _) = rest.split_once(')').unwrap();
+    let (_, rest) = SCHEMA
+        .split_once(&format!("CREATE TABLE {table} ("))
+        .expect("the document and the schema have this shape");
+    let (_, rest) =
+        rest.split_once("CHECK (state IN (").expect("the document and the schema have this shape");
+    let (list, _) = rest.split_once(')').expect("the document and the schema have this shape");
     list.split(',').map(|state| state.trim().trim_matches('\'').to_owned()).collect()
 }
 

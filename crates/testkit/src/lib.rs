@@ -3,6 +3,8 @@
 mod builders;
 mod clock;
 pub mod conformance;
+mod specs;
 
 pub use builders::{accept, claim, completed, retry};
 pub use clock::ManualClock;
+pub use specs::{test_key, test_ring, verified_spec};

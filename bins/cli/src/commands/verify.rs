@@ -27,7 +27,7 @@ pub(crate) fn verify(command: &args::Verify, as_json: bool) -> anyhow::Result<Ex
     let profile = found.profile.map(|profile| profile.to_string());
     if as_json {
         line(json!({
-            "verdict": found.verdict, "explanation": found.explanation, "profile": profile,
+            "verdict": found.verdict, "explanation": found.explanation, "profile": profile, "cannot_run": found.cannot_run,
             "canonical_length": found.canonical.len(), "canonical_sha256": found.canonical_sha256,
         }))?;
     } else {
@@ -35,6 +35,9 @@ pub(crate) fn verify(command: &args::Verify, as_json: bool) -> anyhow::Result<Ex
         line(format_args!("profile           {}", profile.as_deref().unwrap_or("none matches")))?;
         line(format_args!("canonical length  {}", found.canonical.len()))?;
         line(format_args!("canonical sha256  {}", found.canonical_sha256))?;
+        if let Some(reason) = &found.cannot_run {
+            line(format_args!("cannot run        {reason}"))?;
+        }
     }
     if let Some(path) = &command.canonical {
         compare(&found.canonical, &read_bounded(path, LIMIT)?, as_json)?;

@@ -1,6 +1,10 @@
 //! Claiming: who gets work next, within every limit (S1, S4).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{VecDeque, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use beacon_domain::{
     BatchStarted, CallRequest, Claim, Claimed, ExecutionId, Lease, LeaseKey, ResumeToken, Room,
@@ -115,8 +119,8 @@ impl Writer {
         let mut lane = self.lanes.remove(&endpoint).unwrap_or_default();
         let mut fetched: std::collections::HashMap<i64, VecDeque<Ready>> = std::collections::HashMap::new();
         let given = lane.share_out(candidates, free, |job| {
-            if !fetched.contains_key(&job) {
-                fetched.insert(job, self.ready_of(endpoint, job, free, micros(claim.now))?);
+            if let Entry::Vacant(place) = fetched.entry(job) {
+                place.insert(self.ready_of(endpoint, job, free, micros(claim.now))?);
             }
             Ok::<_, Fault>(fetched.get_mut(&job).and_then(VecDeque::pop_front))
         });

@@ -42,6 +42,9 @@ impl SqliteStore {
             OpenMode::Shared => None,
         };
         let writer = open::writer(path)?;
+        if mode == OpenMode::Run {
+            open::orphan_leases(path, &writer)?;
+        }
         let reader = open::reader(path)?;
         Self::start(path, writer, reader, lock)
     }

@@ -49,6 +49,14 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Lets the leases of a runner that died run out at once: the lock proves that it is gone. Its death is not held
+/// against the executions that it had.
+pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    const ORPHANS: &str = "-- open::orphans
+        UPDATE executions SET lease_until = 0, expiries = expiries - 1 WHERE state = 'running'";
+    connection.execute(ORPHANS, []).map(drop).map_err(|error| explain(path, error))
+}
+
 /// Opens for writing and brings the schema up to date.
 pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let open = || {

@@ -47,11 +47,11 @@ impl Writer {
         self.keep_attempt(recording, held.job, false)?;
         self.spend(recording, held.job, now)?;
         self.wake_job(recording.lease.execution.job);
-        if let Outcome::Retry { not_before, counts } = &recording.outcome {
-            if held.reason.is_none() {
-                self.requeue(recording, &held, micros(*not_before), *counts)?;
-                return Ok(Recorded::Recorded);
-            }
+        if let Outcome::Retry { not_before, counts } = &recording.outcome
+            && held.reason.is_none()
+        {
+            self.requeue(recording, &held, micros(*not_before), *counts)?;
+            return Ok(Recorded::Recorded);
         }
         self.settle(recording, &held)?;
         self.batch_moved(&held, now, report)?;

@@ -1,0 +1,5 @@
+//! Whole runs of the binary: real sockets, a real database file, real `kill -9`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+mod submit_to_done;
