@@ -30,7 +30,7 @@ pub fn beacon() -> Command {
         let messages = output.stdout.split(|byte| *byte == b'\n');
         let messages = messages.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
         let executable =
-            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
         executable.expect("cargo names the executable that it built")
     }))
 }
