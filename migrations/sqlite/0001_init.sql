@@ -54,11 +54,14 @@ CREATE TABLE batches (
     PRIMARY KEY (job, b)
 ) WITHOUT ROWID;
 
+CREATE INDEX batches_undone ON batches (job, b) WHERE state <> 'done';
+
 CREATE TABLE endpoints (
     no INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     account TEXT,
     gate TEXT,
+    bound TEXT,
     max_in_flight INTEGER
 );
 
@@ -79,7 +82,9 @@ CREATE TABLE executions (
     expiries INTEGER NOT NULL DEFAULT 0,
     token INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER,
-    dispatched_at INTEGER,
+    -- The first dispatch; the execution's own clock starts here.
+    started_at INTEGER,
+    -- 0 when the process that held the lease is known to be gone.
     lease_until INTEGER,
     worker TEXT,
     resume TEXT,

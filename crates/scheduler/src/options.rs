@@ -32,8 +32,10 @@ pub struct SchedulerOptions {
 pub struct Timeouts {
     /// One attempt, from its dispatch.
     pub attempt: Duration,
-    /// One execution with all its attempts, from when it could first be claimed.
+    /// One execution with all its attempts, from its first dispatch.
     pub execution: Duration,
+    /// How long an execution may wait for its first dispatch; `None` leaves it to the job's limit.
+    pub queue: Option<Duration>,
     /// A whole job, when its spec gives no limit.
     pub job: Duration,
 }
@@ -62,7 +64,7 @@ impl SchedulerOptions {
     /// # Errors
     /// The time limits do not nest, or there are no slots.
     pub fn check(&self) -> Result<(), OptionsError> {
-        let Timeouts { attempt, execution, job } = self.timeouts;
+        let Timeouts { attempt, execution, job, .. } = self.timeouts;
         if attempt >= execution || execution > job {
             return Err(OptionsError::TimeoutsDoNotNest { attempt, execution, job });
         }
@@ -88,6 +90,6 @@ impl Default for SchedulerOptions {
 impl Default for Timeouts {
     fn default() -> Self {
         let hour = Duration::from_secs(3600);
-        Self { attempt: Duration::from_secs(900), execution: 6 * hour, job: 24 * hour }
+        Self { attempt: Duration::from_secs(900), execution: 6 * hour, queue: None, job: 24 * hour }
     }
 }

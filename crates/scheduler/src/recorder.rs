@@ -6,7 +6,10 @@ use beacon_domain::{RecordReport, Recorded, Recording, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-use crate::{Ports, report};
+use crate::{
+    Ports,
+    report::{self, Chain},
+};
 
 const GROUP: usize = 500;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +67,6 @@ async fn record_surely(ports: &Ports, recordings: &[Recording]) -> RecordReport 
 }
 
 async fn warn_and_wait(ports: &Ports, error: &StoreError, n: usize, pause: Duration) {
-    warn!(recordings = n, error = %error, "cannot record {n} outcomes, trying again in {pause:?}: {error}");
+    warn!(recordings = n, "cannot record {n} outcomes, trying again in {pause:?}: {}", Chain(error));
     ports.clock.sleep_until(ports.clock.monotonic() + pause).await;
 }

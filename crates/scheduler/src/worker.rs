@@ -14,7 +14,7 @@ use crate::{
     limits::{Gates, Moment},
     live::{Held, Live},
     recorder::Recorder,
-    report,
+    report::{self, Chain},
 };
 
 /// Polling is the fallback for wake-ups that never came.
@@ -110,7 +110,7 @@ impl Worker {
     }
 
     async fn back_off(&self, error: &StoreError, stop: &Stop) {
-        warn!(error = %error, "cannot claim work, trying again in {STORE_PAUSE:?}: {error}");
+        warn!("cannot claim work, trying again in {STORE_PAUSE:?}: {}", Chain(error));
         tokio::select! {
             () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
             () = stop.draining() => {}
@@ -133,8 +133,10 @@ impl Worker {
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
         match execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await {
             Called::Ended(recording, learned) => {
-                let now = self.ports.clock.monotonic();
-                self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
+                if let Some(learned) = learned {
+                    let now = self.ports.clock.monotonic();
+                    self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
+                }
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }
@@ -145,7 +147,7 @@ impl Worker {
 
     async fn give_back(&self, lease: &Lease) {
         if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
-            warn!(execution = %lease.key.execution, error = %error, "cannot give a lease back, it will run out: {error}");
+            warn!(execution = %lease.key.execution, "cannot give a lease back, it will run out: {}", Chain(&error));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use beacon_domain::{
     Accepted, Answer, Backend, Batching, CallError, CallRequest, CancelReason, EndpointId, EndpointInfo,
-    ErrorCode, ExecutionRecord, JobId, JobState, JobSummary, Stage, SystemClock, Usage, WorkerId,
+    ErrorCode, ExecutionRecord, JobId, JobState, JobSummary, Stage, SystemClock, WorkerId,
 };
 use beacon_scheduler::{
     EndpointCatalog, FunctionBackend, PlanOptions, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop,
@@ -33,16 +33,7 @@ struct Seen {
 }
 
 fn answer(request: &CallRequest) -> Answer {
-    Answer {
-        text: format!("answer to {}", request.prompt),
-        model_observed: None,
-        region_observed: None,
-        usage: Usage::default(),
-        finish_reason: None,
-        system_fingerprint: None,
-        provider_call_id: None,
-        redirects: 0,
-    }
+    Answer::of_text(format!("answer to {}", request.prompt))
 }
 
 fn info(region: Region) -> EndpointInfo {

@@ -169,6 +169,7 @@ fn answer(done: &Finished, redirects: u32) -> Result<Answer, CallError> {
             finish_reason: None,
             system_fingerprint: None,
             provider_call_id: (redirects > 0).then(|| format!("fc-{}", done.number)),
+            provider_started_at: None,
             redirects,
         }),
     }

@@ -70,16 +70,7 @@ pub fn claim(endpoints: &[&str], limit: u32, now: Timestamp) -> Claim {
 /// The lease's attempt was answered.
 #[must_use]
 pub fn completed(lease: &Lease, now: Timestamp) -> Recording {
-    let answer = Answer {
-        text: "yes".to_owned(),
-        model_observed: None,
-        region_observed: None,
-        usage: Usage::default(),
-        finish_reason: None,
-        system_fingerprint: None,
-        provider_call_id: None,
-        redirects: 0,
-    };
+    let answer = Answer::of_text("yes".to_owned());
     let outcome = Outcome::Completed { answer: Box::new(answer), receipt: Box::new(receipt(lease, now)) };
     Recording { lease: lease.key, attempt: attempt(lease, now), outcome }
 }
@@ -96,6 +87,7 @@ fn attempt(lease: &Lease, now: Timestamp) -> AttemptRecord {
         number: lease.attempt,
         queued_at: lease.queued_at,
         dispatched_at: now,
+        provider_started_at: None,
         finished_at: now,
         duration: Duration::ZERO,
         usage: Usage::default(),

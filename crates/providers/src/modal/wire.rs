@@ -74,6 +74,7 @@ pub(crate) fn decode(fetched: &Fetched, request: &CallRequest, upstream: &str) -
         finish_reason: reply.finish_reason,
         system_fingerprint: None,
         provider_call_id: fetched.call_id.clone(),
+        provider_started_at: None,
         redirects: fetched.redirects,
     })
 }

@@ -99,6 +99,7 @@ pub(crate) fn decode(fetched: &Fetched, upstream: &str) -> Result<Answer, CallEr
         finish_reason: choice.finish_reason,
         system_fingerprint: reply.system_fingerprint,
         provider_call_id: reply.id.or_else(|| fetched.call_id.clone()),
+        provider_started_at: None,
         redirects: fetched.redirects,
     })
 }

@@ -1,8 +1,11 @@
 //! One gate per endpoint: how many calls this process may start on it now, and why not more.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,9 @@ use super::{Adaptive, Breaker};
 /// All gates of a worker.
 #[derive(Debug)]
 pub(crate) struct Gates {
-    by_id: Mutex<HashMap<EndpointId, EndpointGate>>,
+    by_id: Mutex<BTreeMap<EndpointId, EndpointGate>>,
+    /// Which endpoint is asked first, so that under a shared limit every one has its turn.
+    turn: AtomicUsize,
     warm_for: Duration,
 }
 
@@ -44,13 +49,15 @@ impl Moment {
 impl Gates {
     pub(crate) fn new(endpoints: impl IntoIterator<Item = EndpointInfo>, warm_for: Duration) -> Self {
         let gates = endpoints.into_iter().map(|info| (info.id.clone(), EndpointGate::new(info))).collect();
-        Self { by_id: Mutex::new(gates), warm_for }
+        Self { by_id: Mutex::new(gates), turn: AtomicUsize::new(0), warm_for }
     }
 
     /// What may be claimed now, over all endpoints, and when a closed gate opens next.
     pub(crate) fn rooms(&self, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
         let gates = self.lock();
-        let rooms = gates.values().map(|gate| gate.room(now, self.warm_for)).collect();
+        let mut rooms: Vec<Room> = gates.values().map(|gate| gate.room(now, self.warm_for)).collect();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        rooms.rotate_left(turn % gates.len().max(1));
         let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
         (rooms, opens)
     }
@@ -76,7 +83,7 @@ impl Gates {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, EndpointGate>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EndpointId, EndpointGate>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

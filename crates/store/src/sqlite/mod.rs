@@ -7,6 +7,7 @@ mod end;
 mod lease;
 mod open;
 mod record;
+mod room;
 mod view;
 mod writer;
 
@@ -49,15 +50,6 @@ impl SqliteStore {
         Self::start(path, writer, reader, lock)
     }
 
-    /// A private database that lives in memory and ends with this store.
-    pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = format!("file:/beacon-{n}?vfs=memdb");
-        let path = Path::new(&path);
-        Self::start(path, open::writer(path)?, open::reader(path)?, None)
-    }
-
     fn start(
         path: &Path,
         writer: rusqlite::Connection,
@@ -92,7 +84,9 @@ impl JobStore for SqliteStore {
         reason: CancelReason,
         now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
-        self.threads.write(move |writer| writer.cancel(job, &reason, now)).await
+        self.threads
+            .write(move |writer| writer.cancel(job, &reason, now).map(|(cancelled, _)| cancelled))
+            .await
     }
 
     async fn unclosed(&self, n: u32) -> Result<Vec<JobId>, StoreError> {

@@ -53,7 +53,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
 /// against the executions that it had.
 pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     const ORPHANS: &str = "-- open::orphans
-        UPDATE executions SET lease_until = 0, expiries = expiries - 1 WHERE state = 'running'";
+        UPDATE executions SET lease_until = 0 WHERE state = 'running'";
     connection.execute(ORPHANS, []).map(drop).map_err(|error| explain(path, error))
 }
 

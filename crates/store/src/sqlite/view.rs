@@ -205,7 +205,7 @@ pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, 
 
 fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
-        SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, (SELECT count(*) FROM executions AS every
+        SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, bound, (SELECT count(*) FROM executions AS every
             WHERE every.state = 'running' AND every.endpoint = executions.endpoint)
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
@@ -223,7 +223,8 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
                 counts: StateCounts::default(),
                 gate: maybe_json(row, 5)?,
                 limit: row.get(6)?,
-                in_flight: row.get(7)?,
+                bound: maybe_json(row, 7)?,
+                in_flight: row.get(8)?,
             });
         }
         let count: u32 = row.get(4)?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use beacon_domain::{EndpointId, JobId, StoreError, Topic, Wakeups};
+use beacon_domain::{Bound, EndpointId, JobId, Room, StoreError, Topic, Wakeups};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,10 +30,12 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
     pub(crate) lanes: HashMap<i64, Lane<i64>>,
-    /// Numbers of endpoints with the gate, limit and account as last written.
-    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<beacon_domain::Room>)>,
+    /// Numbers of endpoints with what was last written of them.
+    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<(Room, Option<Bound>)>)>,
     pub(crate) frozen: HashMap<i64, Arc<Frozen>>,
     wakes: HashSet<Topic>,
+    /// Why the transaction of this group could not begin, or broke under a command.
+    broken: Option<rusqlite::Error>,
 }
 
 /// The ways to the threads. They end when this is dropped.
@@ -160,6 +162,7 @@ impl Writer {
             endpoints: HashMap::new(),
             frozen: HashMap::new(),
             wakes: HashSet::new(),
+            broken: None,
         }
     }
 
@@ -214,10 +217,9 @@ impl Writer {
     }
 
     fn commit(&mut self, group: impl Iterator<Item = Command>, wakeups: &Wakeups) {
-        let begun = self.execute("BEGIN IMMEDIATE");
+        self.broken = self.execute("BEGIN IMMEDIATE").err();
         let answers: Vec<_> = group.map(|command| command(self)).collect();
-        let done = begun.and_then(|()| self.execute("COMMIT"));
-        let failed = done.err();
+        let failed = self.broken.take().or_else(|| self.execute("COMMIT").err());
         if failed.is_some() {
             self.forget();
             let _ = self.execute("ROLLBACK");
@@ -233,11 +235,8 @@ impl Writer {
 
     /// Runs one command so that its failure undoes only itself.
     fn guarded<T>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, StoreError> {
-        if self.connection.is_autocommit() {
-            // The transaction could not begin, or broke under an earlier command; the commit tells why.
-            let error =
-                rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
-            return Err(explain(&self.path, error));
+        if let Some(broken) = &self.broken {
+            return Err(explain(&self.path, copy(broken)));
         }
         let result = self.execute("SAVEPOINT command").map_err(Fault::from).and_then(|()| command(self));
         let result = result.and_then(|value| {
@@ -248,6 +247,9 @@ impl Writer {
             self.forget();
             if !self.connection.is_autocommit() {
                 let _ = self.execute("ROLLBACK TO command").and_then(|()| self.execute("RELEASE command"));
+            } else if let Fault::Database(error) = &fault {
+                // A full disk, for one, ends the whole transaction.
+                self.broken = Some(copy(error));
             }
             fault.explained(&self.path)
         })

@@ -1,6 +1,20 @@
-//! The store in memory, for tests and dry runs: the same engine over a private database that is never on disk.
+//! The store in memory, for embedding, for tests and for runs on virtual time: plain values behind one lock, no
+//! threads, no timers.
 
-use std::{sync::Arc, time::Duration};
+mod accept;
+mod claim;
+mod end;
+mod job;
+mod lease;
+mod queue;
+mod record;
+mod state;
+mod view;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use beacon_domain::{
@@ -10,42 +24,47 @@ use beacon_domain::{
 };
 use beacon_spec::{Close, Timestamp};
 
-use crate::SqliteStore;
+use state::State;
 
 /// Jobs that end with this value.
-#[derive(Debug)]
-pub struct MemoryStore(SqliteStore);
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+    wakeups: Arc<Wakeups>,
+}
 
 impl MemoryStore {
     /// An empty store.
-    ///
-    /// # Panics
-    /// If the process cannot start two threads.
     #[must_use]
     pub fn new() -> Self {
-        Self(
-            SqliteStore::in_memory()
-                .expect("a process that starts can start two threads and hold an empty store"),
-        )
+        Self::default()
     }
 
     /// Hints that looking again may pay.
     #[must_use]
     pub fn wakeups(&self) -> Arc<Wakeups> {
-        self.0.wakeups()
+        Arc::clone(&self.wakeups)
     }
-}
 
-impl Default for MemoryStore {
-    fn default() -> Self {
-        Self::new()
+    fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One change under the lock; who waits for it is woken after it.
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.read();
+        let changed = change(&mut state);
+        let wakes = std::mem::take(&mut state.wakes);
+        drop(state);
+        wakes.into_iter().for_each(|topic| self.wakeups.wake(topic));
+        changed
     }
 }
 
 #[async_trait]
 impl JobStore for MemoryStore {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
-        self.0.accept(acceptance).await
+        self.write(|state| state.accept(acceptance))
     }
 
     async fn cancel(
@@ -54,11 +73,11 @@ impl JobStore for MemoryStore {
         reason: CancelReason,
         now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
-        self.0.cancel(job, reason, now).await
+        self.write(|state| state.cancel(job, &reason, now))
     }
 
     async fn unclosed(&self, n: u32) -> Result<Vec<JobId>, StoreError> {
-        self.0.unclosed(n).await
+        Ok(self.read().unclosed(n))
     }
 
     async fn receipt_leaves(
@@ -67,70 +86,70 @@ impl JobStore for MemoryStore {
         after: Option<u32>,
         n: u32,
     ) -> Result<Vec<ReceiptLeaf>, StoreError> {
-        self.0.receipt_leaves(job, after, n).await
+        Ok(self.read().leaves(job, after, n))
     }
 
     async fn close(&self, job: JobId, close: Close) -> Result<(), StoreError> {
-        self.0.close(job, close).await
+        self.write(|state| state.close(job, close))
     }
 }
 
 #[async_trait]
 impl WorkQueue for MemoryStore {
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        self.0.claim(claim).await
+        Ok(self.write(|state| state.claim(&claim)))
     }
 
     async fn renew(
         &self,
-        keys: Vec<LeaseKey>,
+        leases: Vec<LeaseKey>,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<Renewed>, StoreError> {
-        self.0.renew(keys, lease, now).await
+        Ok(self.write(|state| state.renew(&leases, lease, now)))
     }
 
     async fn checkpoint(&self, lease: LeaseKey, token: ResumeToken) -> Result<bool, StoreError> {
-        self.0.checkpoint(lease, token).await
+        Ok(self.write(|state| state.checkpoint(lease, token)))
     }
 
     async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError> {
-        self.0.record(recordings, now).await
+        Ok(self.write(|state| state.record(recordings, now)))
     }
 
     async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.0.give_back(leases, not_before).await
+        Ok(self.write(|state| state.give_back(&leases, not_before)))
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
-        self.0.reap(n, now).await
+        Ok(self.write(|state| state.reap(n, now)))
     }
 }
 
 #[async_trait]
 impl JobView for MemoryStore {
     async fn job(&self, job: JobId) -> Result<Option<JobSummary>, StoreError> {
-        self.0.job(job).await
+        Ok(self.read().job(job))
     }
 
     async fn jobs(&self, filter: JobFilter) -> Result<Page<JobSummary>, StoreError> {
-        self.0.jobs(filter).await
+        Ok(self.read().page(&filter))
     }
 
     async fn matrix(&self, job: JobId) -> Result<Matrix, StoreError> {
-        self.0.matrix(job).await
+        self.read().matrix(job)
     }
 
     async fn records(
         &self,
         job: JobId,
         after: Option<u32>,
-        n: u32,
+        limit: u32,
     ) -> Result<Vec<ExecutionRecord>, StoreError> {
-        self.0.records(job, after, n).await
+        Ok(self.read().records(job, after, limit))
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.0.progress(job).await
+        self.read().progress(job)
     }
 }
