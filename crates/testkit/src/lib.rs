@@ -5,6 +5,8 @@ mod clock;
 pub mod conformance;
 mod specs;
 
-pub use builders::{accept, claim, completed, retry};
+pub use builders::{
+    LEASE, accept, claim, completed, completed_at_cost, endpoint_of, failed, retry, timed_out,
+};
 pub use clock::ManualClock;
-pub use specs::{test_key, test_ring, verified_spec};
+pub use specs::{SpecBuilder, test_key, test_ring, verified_spec};

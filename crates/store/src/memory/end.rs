@@ -17,6 +17,14 @@ pub(super) struct Ended {
     pub(super) jobs: Vec<JobEnded>,
 }
 
+impl Ended {
+    /// Adds it to a report.
+    pub(super) fn report(self, batches: &mut Vec<BatchDone>, jobs: &mut Vec<JobEnded>) {
+        batches.extend(self.batches);
+        jobs.extend(self.jobs);
+    }
+}
+
 impl State {
     /// Opens what may be open now, and ends every batch that has nothing open, and the job if that was all.
     pub(super) fn settle(&mut self, job: usize, now: Timestamp) -> Ended {

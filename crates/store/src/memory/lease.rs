@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{ExecutionState, LeaseKey, LossReason, Reaped, RecordReport, Renewed, ResumeToken};
+use beacon_domain::{ExecutionState, LeaseKey, LossReason, Reaped, Renewed, ResumeToken};
 use beacon_spec::Timestamp;
 
 use super::{job::Outcome, state::State};
@@ -39,8 +39,7 @@ impl State {
             let Some((job, n)) = held else { continue };
             if self.jobs[job].reason.is_some() {
                 let result = Outcome::of_error(budget_error());
-                let report = &mut RecordReport::default();
-                self.end_running(job, n, ExecutionState::Cancelled, result, not_before, report);
+                self.end_running(job, n, ExecutionState::Cancelled, result, not_before);
             } else {
                 let execution = self.execution_mut(job, n);
                 execution.attempts -= u32::from(execution.resume.is_none());
@@ -60,8 +59,7 @@ impl State {
         for job in late {
             let (timed_out, ended) = self.time_out(job, now);
             reaped.timed_out += timed_out;
-            reaped.batches_done.extend(ended.batches);
-            reaped.jobs_ended.extend(ended.jobs);
+            ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         }
         let expired = self.leases.iter().take_while(|(at, ..)| *at <= now).take(n as usize);
         let expired: Vec<_> = expired.map(|(_, job, n)| (*job, *n)).collect();
@@ -87,9 +85,7 @@ impl State {
         } else {
             (ExecutionState::Failed, poison_error())
         };
-        let mut report = RecordReport::default();
-        self.end_running(job, n, state, Outcome::of_error(error), now, &mut report);
-        reaped.batches_done.extend(report.batches_done);
-        reaped.jobs_ended.extend(report.jobs_ended);
+        let ended = self.end_running(job, n, state, Outcome::of_error(error), now);
+        ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
     }
 }

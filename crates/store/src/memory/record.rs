@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use beacon_domain::{ExecutionState, Outcome, RecordReport, Recorded, Recording};
 use beacon_spec::{Receipt, Timestamp};
 
-use super::{job, state::State};
+use super::{end::Ended, job, state::State};
 use crate::rules::{budget_error, day};
 
 impl State {
@@ -19,8 +19,7 @@ impl State {
         }
         for job in jobs {
             let ended = self.end_if_over_budget(job, now);
-            report.batches_done.extend(ended.batches);
-            report.jobs_ended.extend(ended.jobs);
+            ended.report(&mut report.batches_done, &mut report.jobs_ended);
         }
         report
     }
@@ -56,7 +55,7 @@ impl State {
                 (ExecutionState::TimedOut, job::Outcome { answer: None, error: Some(error), receipt })
             }
         };
-        self.end_running(job, n, state, result, now, report);
+        self.end_running(job, n, state, result, now).report(&mut report.batches_done, &mut report.jobs_ended);
         Recorded::Recorded
     }
 
@@ -97,18 +96,16 @@ impl State {
         state: ExecutionState,
         result: job::Outcome,
         now: Timestamp,
-        report: &mut RecordReport,
-    ) {
+    ) -> Ended {
         self.change(job, n, state, None);
         let execution = self.execution_mut(job, n);
         debug_assert!(execution.result.is_none(), "an execution has one result");
         execution.result = Some(result);
         let batch = execution.batch as usize;
-        if self.jobs[job].batches[batch].counts.open() == 0 {
-            let ended = self.settle_batch(job, batch, now);
-            report.batches_done.extend(ended.batches);
-            report.jobs_ended.extend(ended.jobs);
+        if self.jobs[job].batches[batch].counts.open() > 0 {
+            return Ended::default();
         }
+        self.settle_batch(job, batch, now)
     }
 }
 

@@ -137,12 +137,15 @@ fn cell(job: &Job, n: u32, execution: &Execution) -> CellView {
 
 fn record(job: &Job, n: u32, execution: &Execution) -> ExecutionRecord {
     let result = execution.result.as_ref();
+    let mut attempts: Vec<_> = execution.history.iter().collect();
+    // A late attempt stands where its number puts it.
+    attempts.sort_by_key(|(token, attempt)| (attempt.number, *token));
     let implied = || implied_error(execution.state, job.reason, job.ended_by.as_deref());
     ExecutionRecord {
         id: ExecutionId { job: job.id, n },
         cell: cell(job, n, execution),
         prompt: job.batches[execution.batch as usize].question.text.to_string(),
-        attempts: execution.history.iter().map(|(_, attempt)| attempt.clone()).collect(),
+        attempts: attempts.into_iter().map(|(_, attempt)| attempt.clone()).collect(),
         answer: result.and_then(|result| result.answer.clone()),
         error: result.map_or_else(implied, |result| result.error.clone()),
         receipt: result.and_then(|result| result.receipt.as_ref()).map(|(receipt, _)| receipt.clone()),

@@ -31,12 +31,15 @@ pub(crate) struct Writer {
     pub(crate) path: PathBuf,
     pub(crate) lanes: HashMap<i64, Lane<i64>>,
     /// Numbers of endpoints with what was last written of them.
-    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<(Room, Option<Bound>)>)>,
+    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<Written>)>,
     pub(crate) frozen: HashMap<i64, Arc<Frozen>>,
     wakes: HashSet<Topic>,
     /// Why the transaction of this group could not begin, or broke under a command.
     broken: Option<rusqlite::Error>,
 }
+
+/// What was last written of an endpoint: as a worker saw it, and what bounded the claim.
+pub(crate) type Written = (Room, Option<Bound>);
 
 /// The ways to the threads. They end when this is dropped.
 #[derive(Debug, Clone)]
