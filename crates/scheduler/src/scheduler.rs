@@ -28,15 +28,19 @@ impl Scheduler {
     }
 
     /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
+    /// Dropping the future is like killing a worker: its calls end, and its leases run out.
     pub async fn run(&self, stop: Stop) {
         let (recorder, recording) = Recorder::new(self.ports.clone());
         let live = Arc::new(Live::default());
-        let done = CancellationToken::new();
+        let (done, gone) = (CancellationToken::new(), CancellationToken::new());
+        let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
-        background.spawn(recording);
-        background.spawn(renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone()));
-        background.spawn(reap::run(self.ports.clone(), done.clone()));
-        let worker = Arc::new(self.worker(live, recorder));
+        let renewing = renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone());
+        let reaping = reap::run(self.ports.clone(), done.clone());
+        background.spawn(gone.clone().run_until_cancelled_owned(recording));
+        background.spawn(gone.clone().run_until_cancelled_owned(renewing));
+        background.spawn(gone.clone().run_until_cancelled_owned(reaping));
+        let worker = Arc::new(self.worker(live, recorder, gone));
 
         Arc::clone(&worker).run(stop).await;
 
@@ -81,7 +85,7 @@ impl Scheduler {
         }
     }
 
-    fn worker(&self, live: Arc<Live>, recorder: Recorder) -> Worker {
+    fn worker(&self, live: Arc<Live>, recorder: Recorder, gone: CancellationToken) -> Worker {
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
         Worker {
             id: self.id.clone(),
@@ -91,6 +95,7 @@ impl Scheduler {
             live,
             recorder,
             tasks: TaskTracker::new(),
+            gone,
         }
     }
 }

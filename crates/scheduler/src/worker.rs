@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use beacon_domain::{
     AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, StoreError, Topic, Wakeup, WorkerId,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) live: Arc<Live>,
     pub(crate) recorder: Recorder,
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when whoever runs the scheduler dropped it.
+    pub(crate) gone: CancellationToken,
 }
 
 impl Worker {
@@ -119,15 +121,16 @@ impl Worker {
 
     fn start(self: &Arc<Self>, lease: Lease, backends: &HashMap<EndpointId, Arc<dyn Backend>>, stop: &Stop) {
         let held = self.live.hold(lease.key);
-        self.gates.started(&lease.endpoint);
+        self.gates.started(&lease.endpoint, self.ports.clock.monotonic());
         let backend = backends.get(&lease.endpoint).expect("only endpoints with a backend have room").clone();
         let (worker, stop) = (Arc::clone(self), stop.clone());
-        self.tasks.spawn(async move {
+        let run = async move {
             worker.run_lease(&lease, backend.as_ref(), &held, &stop).await;
             // The gate opens before the slot does, so that the next claim sees both.
             worker.gates.released(&lease.endpoint);
             drop(held);
-        });
+        };
+        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(run));
     }
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {

@@ -2,10 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,8 +15,6 @@ use super::{Adaptive, Breaker};
 #[derive(Debug)]
 pub(crate) struct Gates {
     by_id: Mutex<BTreeMap<EndpointId, EndpointGate>>,
-    /// Which endpoint is asked first, so that under a shared limit every one has its turn.
-    turn: AtomicUsize,
     warm_for: Duration,
 }
 
@@ -27,6 +22,8 @@ pub(crate) struct Gates {
 struct EndpointGate {
     info: EndpointInfo,
     in_flight: u32,
+    /// Grows with every call over all endpoints.
+    turn: u64,
     answered_at: Option<Monotonic>,
     throttled_until: Option<Monotonic>,
     breaker: Breaker,
@@ -49,23 +46,31 @@ impl Moment {
 impl Gates {
     pub(crate) fn new(endpoints: impl IntoIterator<Item = EndpointInfo>, warm_for: Duration) -> Self {
         let gates = endpoints.into_iter().map(|info| (info.id.clone(), EndpointGate::new(info))).collect();
-        Self { by_id: Mutex::new(gates), turn: AtomicUsize::new(0), warm_for }
+        Self { by_id: Mutex::new(gates), warm_for }
     }
 
     /// What may be claimed now, over all endpoints, and when a closed gate opens next.
     pub(crate) fn rooms(&self, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
         let gates = self.lock();
-        let mut rooms: Vec<Room> = gates.values().map(|gate| gate.room(now, self.warm_for)).collect();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        rooms.rotate_left(turn % gates.len().max(1));
+        let mut by_turn: Vec<&EndpointGate> = gates.values().collect();
+        // Under a shared limit every endpoint has its turn: whoever waited longest is served first.
+        by_turn.sort_by_key(|gate| gate.turn);
+        let rooms = by_turn.into_iter().map(|gate| gate.room(now, self.warm_for)).collect();
         let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
         (rooms, opens)
     }
 
     /// A call goes out.
-    pub(crate) fn started(&self, endpoint: &EndpointId) {
-        if let Some(gate) = self.lock().get_mut(endpoint) {
+    pub(crate) fn started(&self, endpoint: &EndpointId, now: Monotonic) {
+        let mut gates = self.lock();
+        let turn = gates.values().map(|gate| gate.turn).max().unwrap_or(0) + 1;
+        if let Some(gate) = gates.get_mut(endpoint) {
+            if !gate.is_warm(now, self.warm_for) {
+                // This call wakes it; until it is answered nobody joins.
+                gate.answered_at = None;
+            }
             gate.in_flight += 1;
+            gate.turn = turn;
         }
     }
 
@@ -92,7 +97,7 @@ impl EndpointGate {
     fn new(info: EndpointInfo) -> Self {
         let adaptive = info.adaptive.map(|(floor, ceiling)| Adaptive::new(floor, ceiling.min(info.limit)));
         let breaker = Breaker::default();
-        Self { info, in_flight: 0, answered_at: None, throttled_until: None, breaker, adaptive }
+        Self { info, in_flight: 0, turn: 0, answered_at: None, throttled_until: None, breaker, adaptive }
     }
 
     fn room(&self, now: Moment, warm_for: Duration) -> Room {
@@ -119,10 +124,13 @@ impl EndpointGate {
         if let Some(until) = self.throttled_until.filter(|until| *until > now.monotonic) {
             return Gate::Throttled { until: now.date_of(until) };
         }
-        // Calls that are still in flight keep a container busy, hence warm.
-        let warm =
-            self.answered_at.is_some_and(|at| self.in_flight > 0 || now.monotonic.since(at) < warm_for);
-        if self.info.cold_probe && !warm { Gate::Cold } else { Gate::Open }
+        let cold = self.info.cold_probe && !self.is_warm(now.monotonic, warm_for);
+        if cold { Gate::Cold } else { Gate::Open }
+    }
+
+    /// Calls that are still in flight keep a container busy, hence warm.
+    fn is_warm(&self, now: Monotonic, warm_for: Duration) -> bool {
+        self.answered_at.is_some_and(|at| self.in_flight > 0 || now.since(at) < warm_for)
     }
 
     fn opens_at(&self, now: Monotonic) -> Option<Monotonic> {
