@@ -1,6 +1,6 @@
 //! Recording in groups: whatever has ended while the store was busy is written in its next transaction.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use beacon_domain::{RecordReport, Recorded, Recording, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::{
     Ports,
+    live::Live,
     report::{self, Chain},
 };
 
@@ -28,9 +29,9 @@ struct Entry {
 
 impl Recorder {
     /// The way in, and the loop that ends when every way in is gone.
-    pub(crate) fn new(ports: Ports) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(ports: Ports, live: Arc<Live>) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(GROUP);
-        (Self { sender }, run(ports, receiver))
+        (Self { sender }, run(ports, live, receiver))
     }
 
     /// Returns when it is durable. `None` only if the process is going down.
@@ -41,11 +42,20 @@ impl Recorder {
     }
 }
 
-async fn run(ports: Ports, mut receiver: mpsc::Receiver<Entry>) {
+async fn run(ports: Ports, live: Arc<Live>, mut receiver: mpsc::Receiver<Entry>) {
     let mut entries = Vec::with_capacity(GROUP);
     while receiver.recv_many(&mut entries, GROUP).await > 0 {
+        // Whoever has just ended too joins the group.
+        tokio::task::yield_now().await;
+        while entries.len() < GROUP
+            && let Ok(entry) = receiver.try_recv()
+        {
+            entries.push(entry);
+        }
         let recordings: Vec<Recording> = entries.iter().map(|entry| entry.recording.clone()).collect();
-        let report = record_surely(&ports, &recordings).await;
+        // Whoever claims behind this group gets the slots that it frees, in the same transaction if the store has some.
+        let claiming = async { live.release() };
+        let (report, ()) = futures::join!(record_surely(&ports, &recordings), claiming);
         report::changes(&report.batches_done, &report.jobs_ended);
         for (entry, recorded) in entries.drain(..).zip(report.recorded) {
             // A receiver that is gone belongs to a call that was dropped meanwhile.

@@ -1,6 +1,6 @@
 //! The façade: one scheduler per process, with its worker, heartbeat, recorder and reaper.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -9,6 +9,9 @@ use crate::{
     OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder,
     renew, worker::Worker,
 };
+
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs jobs over the ports it was given.
 pub struct Scheduler {
@@ -30,8 +33,8 @@ impl Scheduler {
     /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
     /// Dropping the future is like killing a worker: its calls end, and its leases run out.
     pub async fn run(&self, stop: Stop) {
-        let (recorder, recording) = Recorder::new(self.ports.clone());
         let live = Arc::new(Live::default());
+        let (recorder, recording) = Recorder::new(self.ports.clone(), Arc::clone(&live));
         let (done, gone) = (CancellationToken::new(), CancellationToken::new());
         let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
@@ -76,10 +79,11 @@ impl Scheduler {
                 return Ok(());
             }
             let clock = &self.ports.clock;
-            let poll = clock.monotonic() + std::time::Duration::from_secs(1);
+            let looked = clock.monotonic();
             tokio::select! {
-                () = wakeup.changed() => {}
-                () = clock.sleep_until(poll) => {}
+                // Hints come with every execution; a look sums up the whole job.
+                () = wakeup.changed() => clock.sleep_until(looked + LOOK_AT_MOST_EVERY).await,
+                () = clock.sleep_until(looked + LOOK_AT_LEAST_EVERY) => {}
                 () = stop.draining() => return Ok(()),
             }
         }

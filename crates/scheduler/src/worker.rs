@@ -50,6 +50,8 @@ impl Worker {
             match claimed {
                 Ok(claimed) if claimed.leases.is_empty() => {
                     self.idle(&mut wakeup, self.next_look(&claimed, opens_at), &stop).await;
+                    // A group of calls ends at once; their slots are claimed together.
+                    tokio::task::yield_now().await;
                 }
                 Ok(claimed) => {
                     report::started(&claimed.started);
@@ -126,20 +128,22 @@ impl Worker {
         let (worker, stop) = (Arc::clone(self), stop.clone());
         let run = async move {
             worker.run_lease(&lease, backend.as_ref(), &held, &stop).await;
-            // The gate opens before the slot does, so that the next claim sees both.
-            worker.gates.released(&lease.endpoint);
             drop(held);
         };
         self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(run));
     }
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
-        match execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await {
-            Called::Ended(recording, learned) => {
-                if let Some(learned) = learned {
-                    let now = self.ports.clock.monotonic();
-                    self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
-                }
+        let called = execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await;
+        if let Called::Ended(_, Some(learned)) = &called {
+            let now = self.ports.clock.monotonic();
+            self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
+        }
+        // The endpoint is free from here on. The store holds its limit until the outcome is recorded; a claim that
+        // comes in the same transaction sees both.
+        self.gates.released(&lease.endpoint);
+        match called {
+            Called::Ended(recording, _) => {
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }

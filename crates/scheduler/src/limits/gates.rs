@@ -81,7 +81,7 @@ impl Gates {
         }
     }
 
-    /// A slot is free again, after what came of it was recorded.
+    /// A call is back, whatever came of it.
     pub(crate) fn released(&self, endpoint: &EndpointId) {
         if let Some(gate) = self.lock().get_mut(endpoint) {
             gate.in_flight = gate.in_flight.saturating_sub(1);

@@ -66,7 +66,7 @@ async fn time_stamps_are_in_order_and_queue_time_is_apart() {
 #[tokio::test(start_paused = true)]
 async fn the_makespan_stands_beside_its_lower_bound() {
     let mut info = endpoint(Region::UsEast, "m");
-    info.timing = Some(Timing { cold: WARM * 0, warm: WARM });
+    info.timing = Some(Timing { cold: std::time::Duration::ZERO, warm: WARM });
     let bench = Bench::new().endpoint(info, answers_after(WARM));
     let job = bench.submit(&SpecBuilder::new("bound").question_count(5), Batching::Question).await;
 

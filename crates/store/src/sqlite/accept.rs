@@ -89,8 +89,9 @@ impl Writer {
         const INSERT: &str = "-- accept::job
             INSERT INTO jobs (id, name, key, generation, retry_of, state, batching, weight, min_success_rate,
                 min_regions, provider_timeout, deadline, lower_bound, cost_cap, accepted_at, digest,
-                canonical_digest, sampling, models, spec)
-            VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+                canonical_digest, sampling, models, spec, batch_count)
+            VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                ?20)";
         let spec = &acceptance.spec;
         let constraints = &spec.spec().constraints;
         self.connection.prepare_cached(INSERT)?.execute(params![
@@ -113,6 +114,7 @@ impl Writer {
             text(&acceptance.plan.sampling)?,
             text(models)?,
             spec.bytes(),
+            acceptance.plan.batches.len() as i64,
         ])?;
         Ok(self.connection.last_insert_rowid())
     }

@@ -38,8 +38,8 @@ impl Writer {
     /// Opens what may be open now, and ends every batch that has nothing open, and the job if that was all.
     pub(crate) fn settle(&mut self, head: &JobHead, now: Timestamp) -> Result<Ended, Fault> {
         const NEXT: &str = "-- end::next_batch
-            SELECT b, state, blocked, queued + running FROM batches WHERE job = ?1 AND state <> 'done' AND b > ?2
-            ORDER BY b LIMIT 1";
+            SELECT b, state, blocked, queued + running FROM batches INDEXED BY batches_undone
+            WHERE job = ?1 AND state <> 'done' AND b > ?2 ORDER BY b LIMIT 1";
         let mut ended = Ended::default();
         let mut last = -1;
         loop {
@@ -77,7 +77,7 @@ impl Writer {
 
     fn end_job_if_done(&mut self, head: &JobHead, now: Timestamp) -> Result<Option<JobEnded>, Fault> {
         const UNDONE: &str = "-- end::undone
-            SELECT EXISTS (SELECT 1 FROM batches WHERE job = ?1 AND state <> 'done')";
+            SELECT EXISTS (SELECT 1 FROM batches INDEXED BY batches_undone WHERE job = ?1 AND state <> 'done')";
         let undone = self.connection.prepare_cached(UNDONE)?.query_row([head.no], |row| row.get(0))?;
         if undone { Ok(None) } else { self.end_job(head, now).map(Some) }
     }
@@ -100,7 +100,7 @@ impl Writer {
         const DONE: &str = "-- end::batch_done
             UPDATE batches SET state = 'done', ended_at = ?3 WHERE job = ?1 AND b = ?2
             RETURNING question, started_at, blocked, queued, running, completed, failed, cancelled, timed_out,
-                unsupported, (SELECT count(*) FROM batches AS every WHERE every.job = ?1)";
+                unsupported, (SELECT batch_count FROM jobs WHERE no = ?1)";
         let mut update = self.connection.prepare_cached(DONE)?;
         let done = update.query_row(params![head.no, b, micros(now)], |row| {
             let started = maybe_time(row, 1)?;
