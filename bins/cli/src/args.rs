@@ -144,6 +144,10 @@ pub(crate) struct Run {
     /// Calls in flight in this process
     #[arg(long, default_value_t = 1024)]
     pub(crate) slots: u32,
+    /// Seconds that the database may fail, as on a full disk, before the run gives up; until then answers wait in
+    /// memory and no call is started
+    #[arg(long, default_value_t = 300)]
+    pub(crate) patience: u64,
 }
 
 #[derive(Debug, Group)]

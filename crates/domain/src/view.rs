@@ -178,6 +178,8 @@ pub struct CellView {
     pub attempts: u32,
     /// When it may be tried again, while it waits for that.
     pub not_before: Option<Timestamp>,
+    /// Whether a remote call of it is known, to which the next worker re-attaches (C2).
+    pub resumable: bool,
 }
 
 /// A job's counts along every axis.

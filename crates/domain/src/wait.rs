@@ -96,6 +96,7 @@ mod tests {
             state,
             attempts: 0,
             not_before,
+            resumable: false,
         }
     }
 

@@ -21,6 +21,9 @@ pub struct SchedulerOptions {
     pub lease: Duration,
     /// How long an endpoint stays warm without calls.
     pub warm_for: Duration,
+    /// How long the store may fail before the scheduler gives up; `None` waits for ever. Until then no call is
+    /// started and answers wait in memory.
+    pub store_patience: Option<Duration>,
     /// When to try again.
     pub retry: RetryPolicy,
     /// The time limits.
@@ -81,6 +84,7 @@ impl Default for SchedulerOptions {
             day_budget: None,
             lease: Duration::from_secs(30),
             warm_for: Duration::from_secs(120),
+            store_patience: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
         }

@@ -6,8 +6,8 @@ use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder,
-    renew, worker::Worker,
+    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, patience::Patience, reap,
+    recorder::Recorder, renew, worker::Worker,
 };
 
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
@@ -32,9 +32,15 @@ impl Scheduler {
 
     /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
     /// Dropping the future is like killing a worker: its calls end, and its leases run out.
-    pub async fn run(&self, stop: Stop) {
+    ///
+    /// # Errors
+    /// The store failed for longer than [`SchedulerOptions::store_patience`], or still failed when `stop` was asked to
+    /// abort. What had ended by then and was not written is lost.
+    pub async fn run(&self, stop: Stop) -> Result<(), StoreError> {
         let live = Arc::new(Live::default());
-        let (recorder, recording) = Recorder::new(self.ports.clone(), Arc::clone(&live));
+        let patience = Arc::new(Patience::new(self.options.store_patience, stop.clone()));
+        let (recorder, recording) =
+            Recorder::new(self.ports.clone(), Arc::clone(&live), Arc::clone(&patience));
         let (done, gone) = (CancellationToken::new(), CancellationToken::new());
         let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
@@ -43,7 +49,7 @@ impl Scheduler {
         background.spawn(gone.clone().run_until_cancelled_owned(recording));
         background.spawn(gone.clone().run_until_cancelled_owned(renewing));
         background.spawn(gone.clone().run_until_cancelled_owned(reaping));
-        let worker = Arc::new(self.worker(live, recorder, gone));
+        let worker = Arc::new(self.worker(live, recorder, &patience, gone));
 
         Arc::clone(&worker).run(stop).await;
 
@@ -52,6 +58,7 @@ impl Scheduler {
         done.cancel();
         background.close();
         background.wait().await;
+        patience.given_up().map_or(Ok(()), Err)
     }
 
     /// Runs until this job has ended and is closed, or until `stop`; gives the job as it is then.
@@ -64,7 +71,8 @@ impl Scheduler {
             stop.drain();
             ended
         };
-        let ((), ended) = tokio::join!(self.run(stop.clone()), ending);
+        let (worked, ended) = tokio::join!(self.run(stop.clone()), ending);
+        worked?;
         ended?;
         close::close_ended(&self.ports).await?;
         self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))
@@ -89,7 +97,13 @@ impl Scheduler {
         }
     }
 
-    fn worker(&self, live: Arc<Live>, recorder: Recorder, gone: CancellationToken) -> Worker {
+    fn worker(
+        &self,
+        live: Arc<Live>,
+        recorder: Recorder,
+        patience: &Arc<Patience>,
+        gone: CancellationToken,
+    ) -> Worker {
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
         Worker {
             id: self.id.clone(),
@@ -98,6 +112,7 @@ impl Scheduler {
             gates: Arc::new(Gates::new(endpoints, self.options.warm_for)),
             live,
             recorder,
+            patience: Arc::clone(patience),
             tasks: TaskTracker::new(),
             gone,
         }

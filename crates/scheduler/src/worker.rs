@@ -13,6 +13,7 @@ use crate::{
     execute::{Called, execute},
     limits::{Gates, Moment},
     live::{Held, Live},
+    patience::{Doing, Patience},
     recorder::Recorder,
     report::{self, Chain},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) gates: Arc<Gates>,
     pub(crate) live: Arc<Live>,
     pub(crate) recorder: Recorder,
+    pub(crate) patience: Arc<Patience>,
     pub(crate) tasks: TaskTracker,
     /// Cancelled when whoever runs the scheduler dropped it.
     pub(crate) gone: CancellationToken,
@@ -49,15 +51,17 @@ impl Worker {
             };
             match claimed {
                 Ok(claimed) if claimed.leases.is_empty() => {
+                    self.patience.worked(Doing::Claim);
                     self.idle(&mut wakeup, self.next_look(&claimed, opens_at), &stop).await;
                     // A group of calls ends at once; their slots are claimed together.
                     tokio::task::yield_now().await;
                 }
                 Ok(claimed) => {
+                    self.patience.worked(Doing::Claim);
                     report::started(&claimed.started);
                     claimed.leases.into_iter().for_each(|lease| self.start(lease, &backends, &stop));
                 }
-                Err(error) => self.back_off(&error, &stop).await,
+                Err(error) => self.back_off(error, &stop).await,
             }
         }
         self.tasks.close();
@@ -113,8 +117,11 @@ impl Worker {
         }
     }
 
-    async fn back_off(&self, error: &StoreError, stop: &Stop) {
-        warn!("cannot claim work, trying again in {STORE_PAUSE:?}: {}", Chain(error));
+    async fn back_off(&self, error: StoreError, stop: &Stop) {
+        warn!("cannot claim work, trying again in {STORE_PAUSE:?}: {}", Chain(&error));
+        if self.patience.is_over(Doing::Claim, error, self.ports.clock.monotonic()) {
+            return;
+        }
         tokio::select! {
             () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
             () = stop.draining() => {}

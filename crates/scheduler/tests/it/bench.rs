@@ -171,7 +171,7 @@ impl Bench {
 
     /// Works on whatever is there until `stop`.
     pub(crate) async fn work(&self, stop: Stop) {
-        self.scheduler("w").run(stop).await;
+        self.scheduler("w").run(stop).await.unwrap();
     }
 
     pub(crate) async fn job(&self, job: JobId) -> JobSummary {

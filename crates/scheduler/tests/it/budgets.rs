@@ -60,7 +60,6 @@ async fn a_days_budget_holds_work_back_until_the_next_day_and_says_why() {
     bench.options.timeouts.job = Duration::from_secs(5 * 86_400);
     bench.options.timeouts.execution = Duration::from_secs(5 * 86_400);
     let job = bench.submit(&SpecBuilder::new("day").question_count(4), Batching::Endpoint).await;
-    let scheduler = bench.scheduler("w");
     let stop = Stop::new();
     let look = async {
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -73,7 +72,7 @@ async fn a_days_budget_holds_work_back_until_the_next_day_and_says_why() {
         (today, why)
     };
 
-    let ((), (today, why)) = tokio::join!(scheduler.run(stop.clone()), look);
+    let ((), (today, why)) = tokio::join!(bench.work(stop.clone()), look);
 
     assert_eq!(today, 2);
     assert_eq!(why, Some(WaitReason::Limit { bound: beacon_domain::Bound::DayBudget }));

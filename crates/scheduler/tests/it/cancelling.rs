@@ -95,14 +95,13 @@ async fn calls_end_at_the_jobs_deadline_and_nothing_is_dispatched_after_it() {
     let bench = Bench::new().endpoint(endpoint(Region::UsEast, "m"), Arc::new(|_| Reply::Hang));
     let spec = SpecBuilder::new("deadline").question_count(3).constraint("timeout", 10_000_000_000_u64);
     let job = bench.submit(&spec, Batching::Question).await;
-    let scheduler = bench.scheduler("w");
     let stop = Stop::new();
     let much_later = async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         stop.drain();
     };
 
-    tokio::join!(scheduler.run(stop.clone()), much_later);
+    tokio::join!(bench.work(stop.clone()), much_later);
 
     let ended = bench.job(job).await;
     assert_eq!((ended.state, ended.counts.timed_out), (JobState::TimedOut, 3));

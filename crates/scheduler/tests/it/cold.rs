@@ -38,7 +38,6 @@ async fn an_endpoint_without_calls_for_a_while_is_cold_again() {
     let mut bench = Bench::new().endpoint(cold_endpoint(4), Arc::new(starts_up));
     bench.options.warm_for = Duration::from_secs(60);
     let first = bench.submit(&SpecBuilder::new("first").question_count(5), Batching::Endpoint).await;
-    let scheduler = bench.scheduler("w");
     let stop = beacon_scheduler::Stop::new();
     let second = async {
         // Long after the first job has ended.
@@ -50,7 +49,7 @@ async fn an_endpoint_without_calls_for_a_while_is_cold_again() {
         job
     };
 
-    let ((), second) = tokio::join!(scheduler.run(stop.clone()), second);
+    let ((), second) = tokio::join!(bench.work(stop.clone()), second);
 
     assert_eq!(bench.job(first).await.state, JobState::Completed);
     assert_eq!(bench.job(second).await.state, JobState::Completed);

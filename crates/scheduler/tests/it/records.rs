@@ -10,7 +10,7 @@ use beacon_domain::{
     Accepted, Batching, Claim, Claimed, JobState, LeaseKey, Reaped, RecordReport, Recording, Renewed,
     ResumeToken, StoreError, Timing, WorkQueue,
 };
-use beacon_scheduler::{PlanOptions, Submission, Unserved, plan, submit};
+use beacon_scheduler::{PlanOptions, Stop, Submission, Unserved, plan, submit};
 use beacon_spec::{MerkleRoot, Region, Timestamp};
 use beacon_testkit::SpecBuilder;
 
@@ -74,6 +74,41 @@ async fn the_makespan_stands_beside_its_lower_bound() {
 
     assert_eq!(ended.lower_bound, Some(WARM * 5));
     assert_eq!(ended.makespan(), Some(WARM * 5));
+}
+
+/// A queue whose store takes no outcome.
+struct Down(Arc<dyn WorkQueue>);
+
+#[async_trait]
+impl WorkQueue for Down {
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.0.claim(claim).await
+    }
+
+    async fn renew(
+        &self,
+        leases: Vec<LeaseKey>,
+        lease: std::time::Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Renewed>, StoreError> {
+        self.0.renew(leases, lease, now).await
+    }
+
+    async fn checkpoint(&self, lease: LeaseKey, token: ResumeToken) -> Result<bool, StoreError> {
+        self.0.checkpoint(lease, token).await
+    }
+
+    async fn record(&self, _: Vec<Recording>, _: Timestamp) -> Result<RecordReport, StoreError> {
+        Err(Flaky::down())
+    }
+
+    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
+        self.0.give_back(leases, not_before).await
+    }
+
+    async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
+        self.0.reap(n, now).await
+    }
 }
 
 /// A queue whose store is down for a while: some records fail, some were written but not acknowledged.
@@ -144,6 +179,24 @@ async fn a_store_that_fails_now_and_then_loses_nothing_and_repeats_no_call() {
     assert_eq!((ended.state, ended.counts.completed), (JobState::Completed, 20));
     assert_eq!(bench.seen().len(), 20);
     assert!(bench.records(job).await.iter().all(|record| record.attempts.len() == 1));
+}
+
+// L9
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_down_is_given_up_after_a_while_and_never_before() {
+    let mut bench = Bench::of_two_regions();
+    let working = bench.ports.clone();
+    bench.ports.queue = Arc::new(Down(Arc::clone(&bench.ports.queue)));
+    bench.options.store_patience = Some(std::time::Duration::from_secs(60));
+    let job = bench.submit(&SpecBuilder::new("down").regions(&["US", "EU"]), Batching::Question).await;
+
+    let given_up = bench.scheduler("w").run_job(job, Stop::new()).await;
+
+    assert!(matches!(given_up, Err(StoreError::Unavailable { .. })), "{given_up:?}");
+    assert!((61..70).contains(&bench.now().as_secs()), "{:?}", bench.now());
+    assert_eq!(bench.seen().len(), 2, "nothing was called meanwhile");
+    bench.ports = working;
+    assert_eq!(bench.run(job).await.state, JobState::Completed);
 }
 
 // L2, S9

@@ -108,7 +108,6 @@ async fn an_aborted_call_with_a_known_id_is_re_attached_later() {
 async fn a_call_longer_than_its_lease_keeps_it_by_heartbeats() {
     let bench = Bench::new().endpoint(endpoint(Region::UsEast, "m"), answers_after(Duration::from_secs(600)));
     let job = bench.submit(&SpecBuilder::new("long"), Batching::Question).await;
-    let other = bench.scheduler("other");
     let stop = Stop::new();
     let main = async {
         let ended = bench.run(job).await;
@@ -116,7 +115,7 @@ async fn a_call_longer_than_its_lease_keeps_it_by_heartbeats() {
         ended
     };
 
-    let (ended, ()) = tokio::join!(main, other.run(stop.clone()));
+    let (ended, ()) = tokio::join!(main, bench.work(stop.clone()));
 
     assert_eq!(ended.state, JobState::Completed);
     assert_eq!(bench.seen().len(), 1, "nobody else called");

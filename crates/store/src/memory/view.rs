@@ -132,6 +132,7 @@ fn cell(job: &Job, n: u32, execution: &Execution) -> CellView {
         state: execution.state,
         attempts: execution.attempts,
         not_before: execution.not_before.filter(|_| execution.state == ExecutionState::Queued),
+        resumable: execution.resume.is_some(),
     }
 }
 

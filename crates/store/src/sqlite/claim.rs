@@ -78,7 +78,8 @@ impl Writer {
     /// The jobs with something queued on an endpoint: one index seek per job, however many executions wait.
     fn candidates(&self, endpoint: i64) -> Result<Vec<Candidate<i64>>, Fault> {
         const NEXT: &str = "-- claim::next_job
-            SELECT job FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
+            SELECT job FROM executions INDEXED BY executions_queued
+            WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
         const JOB: &str = "-- claim::job
             SELECT key, weight FROM jobs WHERE no = ?1 AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
         let mut next = self.connection.prepare_cached(NEXT)?;
@@ -98,12 +99,13 @@ impl Writer {
     fn ready_of(&self, endpoint: i64, job: i64, most: u32, now: i64) -> Result<VecDeque<Ready>, Fault> {
         const DUE: &str = "-- claim::due
             SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
-            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
+            FROM executions INDEXED BY executions_queued WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
                 AND not_before > 0 AND not_before <= ?3
             ORDER BY not_before, n LIMIT ?4";
         const FRESH: &str = "-- claim::fresh
             SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
-            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2 AND not_before = 0
+            FROM executions INDEXED BY executions_queued WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
+                AND not_before = 0
             ORDER BY n LIMIT ?3";
         let mut due = self.connection.prepare_cached(DUE)?;
         let mut ready = due
@@ -119,8 +121,8 @@ impl Writer {
 
     fn next_ready(&self, endpoint: i64, claim: &Claim) -> Result<Option<i64>, Fault> {
         const NEXT: &str = "-- claim::next_ready
-            SELECT not_before FROM executions WHERE state = 'queued' AND not_before > 0 AND endpoint = ?1
-                AND not_before > ?2 ORDER BY not_before LIMIT 1";
+            SELECT not_before FROM executions INDEXED BY executions_backing_off
+            WHERE state = 'queued' AND not_before > 0 AND endpoint = ?1 AND not_before > ?2 ORDER BY not_before LIMIT 1";
         let mut query = self.connection.prepare_cached(NEXT)?;
         Ok(query.query_row([endpoint, micros(claim.now)], |row| row.get(0)).optional()?)
     }

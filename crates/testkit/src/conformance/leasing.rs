@@ -64,12 +64,13 @@ pub async fn a_lost_lease_says_why<S: Store>(scene: Scene<S>) {
 
 /// C2, L9: whoever gets the execution next can re-attach, and it is the same attempt.
 pub async fn a_resume_token_survives_its_worker<S: Store>(scene: Scene<S>) {
-    one_execution(&scene).await;
+    let job = one_execution(&scene).await;
     let first = scene.take_one().await;
     assert!(scene.store.checkpoint(first.key, token("url 1")).await.unwrap());
     assert!(scene.store.checkpoint(first.key, token("url 2")).await.unwrap());
     scene.clock.advance(LEASE);
     scene.reap().await;
+    assert!(scene.cells(job).await[0].resumable);
 
     let second = scene.take_one().await;
     scene.give_back(second.key).await;
