@@ -1,140 +1,108 @@
-//! Beacon's request and both of its answer schemas, with errors inside HTTP 200 (C5, C6).
+//! Both answer schemas of the deployed web functions, with errors inside HTTP 200 (C5, C6).
 
 use std::time::Duration;
 
 use beacon_domain::{Answer, CallError, CallRequest, ErrorCode, Stage, Usage};
 use beacon_spec::{ModelId, Region};
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::exchange::Fetched;
+use crate::{
+    exchange::Fetched,
+    json::{in_answer, malformed, model_mismatch, object},
+};
 
-#[derive(Serialize)]
-struct Ask<'a> {
-    model: &'a str,
-    prompt: &'a str,
-    temperature: f64,
-    max_tokens: u32,
-    region: &'a str,
-}
+/// Texts of errors inside an answer, and what they mean. `_` counts as a space.
+const MEANINGS: [(ErrorCode, &[&str]); 7] = [
+    (ErrorCode::UnknownModel, &["unknown model", "model not found"]),
+    (ErrorCode::RejectedInput, &["prompt is required", "invalid input", "invalid request"]),
+    (ErrorCode::SpendLimit, &["spend limit"]),
+    (ErrorCode::Throttled, &["rate limit", "throttled"]),
+    (ErrorCode::Preempted, &["out of memory", "terminated by signal", "preempted"]),
+    (ErrorCode::ProviderTimeout, &["timeout", "timed out"]),
+    (ErrorCode::ProviderCancelled, &["cancelled", "canceled"]),
+];
 
-#[derive(Deserialize)]
-struct Reply {
-    success: Option<Value>,
-    status: Option<Value>,
-    response: Option<Value>,
-    output: Option<Value>,
-    text: Option<Value>,
-    error: Option<Value>,
-    failure: Option<Value>,
-    model: Option<Value>,
-    region: Option<Value>,
-    inference_time: Option<f64>,
-    tokens_generated: Option<u64>,
-    finish_reason: Option<String>,
-}
-
-pub(crate) fn encode(request: &CallRequest, model: &str) -> Result<Bytes, CallError> {
-    let ask = Ask {
-        model,
-        prompt: &request.prompt,
-        temperature: request.sampling.temperature,
-        max_tokens: request.sampling.max_tokens,
-        region: request.region.as_str(),
-    };
-    serde_json::to_vec(&ask).map(Bytes::from).map_err(|_| {
-        CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON")
-    })
-}
-
+/// Reads an answer. Fields that only describe it may be missing or of any type; they never cost a paid answer.
 pub(crate) fn decode(fetched: &Fetched, request: &CallRequest, upstream: &str) -> Result<Answer, CallError> {
-    let reply: Reply = serde_json::from_slice(&fetched.body)
-        .map_err(|_| malformed("the answer is not the JSON object expected"))?;
-    let status = reply.status.as_ref().and_then(Value::as_str);
-    let success = reply.success.as_ref().and_then(Value::as_bool);
-    if success == Some(false) || status == Some("error") || reply.failure.is_some() || reply.error.is_some() {
+    let reply = object(&fetched.body)?;
+    let (success, status) = (reply.get("success"), reply.get("status").and_then(Value::as_str));
+    if success == Some(&Value::Bool(false)) || status == Some("error") || error_of(&reply).is_some() {
         return Err(failed(&reply));
     }
-    if success != Some(true) && status != Some("success") {
+    if success != Some(&Value::Bool(true)) && status != Some("success") {
         return Err(malformed("the answer says neither success nor error"));
     }
-    let text = reply.response.as_ref().or(reply.output.as_ref()).or(reply.text.as_ref());
+    let text = ["response", "output", "text"].iter().find_map(|name| present(&reply, name));
     let text = text.ok_or_else(|| malformed("the answer has none of response, output, text"))?;
     let text = text.as_str().ok_or_else(|| malformed("the answer's text is not a string"))?.to_owned();
+    let details = reply.get("receipt").and_then(|receipt| receipt.get("execution_details"));
+    if let Some(details) = details.and_then(Value::as_object) {
+        model(details, request, upstream)?;
+        region(details, request)?;
+    }
+    let seconds = reply.get("inference_time").and_then(Value::as_f64);
     Ok(Answer {
         text,
         model_observed: model(&reply, request, upstream)?,
         region_observed: region(&reply, request)?,
         usage: Usage {
-            completion_tokens: reply.tokens_generated,
-            provider_time: reply.inference_time.and_then(|s| Duration::try_from_secs_f64(s).ok()),
+            completion_tokens: reply.get("tokens_generated").and_then(Value::as_u64),
+            provider_time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             ..Usage::default()
         },
-        finish_reason: reply.finish_reason,
+        finish_reason: reply.get("finish_reason").and_then(Value::as_str).map(str::to_owned),
         system_fingerprint: None,
         provider_call_id: fetched.call_id.clone(),
         redirects: fetched.redirects,
     })
 }
 
-fn model(reply: &Reply, request: &CallRequest, upstream: &str) -> Result<Option<ModelId>, CallError> {
-    let Some(model) = &reply.model else { return Ok(None) };
+fn present<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+/// What stands in `failure` or `error`, if it says anything.
+fn error_of(reply: &Map<String, Value>) -> Option<&Value> {
+    let says_something =
+        |value: &&Value| !matches!(value.as_str(), Some("")) && **value != Value::Bool(false);
+    present(reply, "failure").or_else(|| present(reply, "error").filter(says_something))
+}
+
+fn model(
+    object: &Map<String, Value>,
+    request: &CallRequest,
+    upstream: &str,
+) -> Result<Option<ModelId>, CallError> {
+    let Some(model) = present(object, "model") else { return Ok(None) };
     let name = model.as_str().ok_or_else(|| malformed("the answer's model is not a string"))?;
     if name != request.model.as_str() && name != upstream {
-        let message = format!("asked {}, the answer is from {name}", request.model);
-        return Err(CallError::new(ErrorCode::ModelMismatch, Stage::Check, message));
+        return Err(model_mismatch(upstream, name));
     }
     Ok(ModelId::new(name).ok())
 }
 
-fn region(reply: &Reply, request: &CallRequest) -> Result<Option<Region>, CallError> {
-    let Some(region) = &reply.region else { return Ok(None) };
+fn region(object: &Map<String, Value>, request: &CallRequest) -> Result<Option<Region>, CallError> {
+    let Some(region) = present(object, "region") else { return Ok(None) };
     let name = region.as_str().ok_or_else(|| malformed("the answer's region is not a string"))?;
     match name.parse::<Region>() {
         Ok(region) if region == request.region => Ok(Some(region)),
         _ => {
-            let message = format!("asked {}, the answer is from {name}", request.region);
+            let message = format!(
+                "asked {}, the answer is from {name}; check that inference_url is this region's",
+                request.region
+            );
             Err(CallError::new(ErrorCode::RegionMismatch, Stage::Check, message))
         }
     }
 }
 
-fn failed(reply: &Reply) -> CallError {
-    let field =
-        |name: &str| reply.failure.as_ref().and_then(|failure| failure.get(name)).and_then(Value::as_str);
-    let error =
-        reply.error.as_ref().map(|error| error.as_str().map_or_else(|| error.to_string(), str::to_owned));
-    let text = field("message")
-        .map(str::to_owned)
-        .or(error)
-        .unwrap_or_else(|| "the endpoint gave no reason".to_owned());
+fn failed(reply: &Map<String, Value>) -> CallError {
+    let told = error_of(reply);
+    let field = |name: &str| told.and_then(|told| told.get(name)).and_then(Value::as_str);
+    let whole = || told.map(|told| told.as_str().map_or_else(|| told.to_string(), str::to_owned));
+    let text = field("message").map(str::to_owned).or_else(whole);
+    let text = text.unwrap_or_else(|| "the endpoint gave no reason".to_owned());
     let all = format!("{} {text}", field("code").unwrap_or_default()).to_ascii_lowercase().replace('_', " ");
-    let has = |needles: &[&str]| needles.iter().any(|needle| all.contains(needle));
-    let code = if has(&["unknown model", "model not found"]) {
-        ErrorCode::UnknownModel
-    } else if has(&["prompt is required", "invalid input", "invalid request"]) {
-        ErrorCode::RejectedInput
-    } else if has(&["spend limit"]) {
-        ErrorCode::SpendLimit
-    } else if has(&["rate limit", "throttled"]) {
-        ErrorCode::Throttled
-    } else if has(&["out of memory", "terminated by signal", "preempted"]) {
-        ErrorCode::Preempted
-    } else if has(&["timeout", "timed out"]) {
-        ErrorCode::ProviderTimeout
-    } else if has(&["cancelled", "canceled"]) {
-        ErrorCode::ProviderCancelled
-    } else {
-        ErrorCode::EndpointFailed
-    };
-    let mut error = CallError::new(code, Stage::Body, text);
-    error.http_status = Some(200);
-    error
-}
-
-fn malformed(message: &str) -> CallError {
-    let mut error = CallError::new(ErrorCode::MalformedAnswer, Stage::Body, message);
-    error.http_status = Some(200);
-    error
+    let meant = MEANINGS.iter().find(|(_, texts)| texts.iter().any(|text| all.contains(text)));
+    in_answer(meant.map_or(ErrorCode::EndpointFailed, |(code, _)| *code), &text)
 }

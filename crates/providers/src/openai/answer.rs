@@ -1,115 +1,119 @@
-//! Chat completion requests and answers (C5, C6).
+//! Chat completions read back (C5, C6).
 
-use beacon_domain::{Answer, CallError, CallRequest, ErrorCode, Stage, Usage};
+use beacon_domain::{Answer, CallError, ErrorCode, Usage};
 use beacon_spec::ModelId;
-use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::exchange::Fetched;
+use super::classify;
+use crate::{
+    exchange::Fetched,
+    json::{in_answer, malformed, model_mismatch, object},
+    refusal::status_code,
+};
 
-#[derive(Serialize)]
-struct Ask<'a> {
-    model: &'a str,
-    messages: [Message<'a>; 1],
-    temperature: f64,
-    max_tokens: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    role: &'a str,
-    content: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    error: Option<Value>,
-    id: Option<String>,
-    model: Option<String>,
-    system_fingerprint: Option<String>,
-    choices: Option<Vec<Choice>>,
-    usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    message: Option<Said>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Said {
-    content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Tokens {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-}
-
-pub(crate) fn encode(request: &CallRequest, model: &str) -> Result<Bytes, CallError> {
-    let sampling = &request.sampling;
-    let ask = Ask {
-        model,
-        messages: [Message { role: "user", content: &request.prompt }],
-        temperature: sampling.temperature,
-        max_tokens: sampling.max_tokens,
-        top_p: sampling.top_p,
-        seed: sampling.seed,
-    };
-    serde_json::to_vec(&ask).map(Bytes::from).map_err(|_| {
-        CallError::new(ErrorCode::Internal, Stage::Request, "the request cannot be written as JSON")
-    })
-}
-
+/// Reads an answer. Fields that only describe it may be missing or of any type; they never cost a paid answer.
 pub(crate) fn decode(fetched: &Fetched, upstream: &str) -> Result<Answer, CallError> {
-    let reply: Reply = serde_json::from_slice(&fetched.body)
-        .map_err(|_| malformed("the answer is not the JSON object expected"))?;
-    if let Some(object) = &reply.error {
-        let (code, text) =
-            super::classify::read(object).unwrap_or((None, "the endpoint gave no reason".to_owned()));
-        let mut error = CallError::new(code.unwrap_or(ErrorCode::EndpointFailed), Stage::Body, text);
-        error.http_status = Some(200);
-        return Err(error);
+    let reply = object(&fetched.body)?;
+    if let Some(told) = classify::read(&reply) {
+        let code = told.code.or(told.status.map(status_code)).unwrap_or(ErrorCode::EndpointFailed);
+        let text = if code == ErrorCode::Unauthorized { classify::CREDENTIALS } else { &told.text };
+        return Err(in_answer(code, text));
     }
-    let choice = reply.choices.and_then(|choices| choices.into_iter().next());
-    let choice = choice.ok_or_else(|| malformed("the answer has no choices"))?;
-    let text = choice.message.and_then(|said| said.content);
-    let text = text.ok_or_else(|| malformed("the answer's first choice has no message.content"))?;
-    if let Some(model) = reply.model.as_ref().filter(|model| !is_form_of(model, upstream)) {
-        let message = format!("asked {upstream}, the answer is from {model}");
-        return Err(CallError::new(ErrorCode::ModelMismatch, Stage::Check, message));
+    let text_of =
+        |object: &Map<String, Value>, name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+    let choice = reply.get("choices").and_then(Value::as_array).and_then(|choices| choices.first());
+    let choice = choice.and_then(Value::as_object).ok_or_else(|| malformed("the answer has no choices"))?;
+    let message = choice.get("message").and_then(Value::as_object);
+    let message = message.ok_or_else(|| malformed("the answer's first choice has no message"))?;
+    let model = text_of(&reply, "model");
+    if let Some(model) = model.as_ref().filter(|model| !is_form_of(model, upstream)) {
+        return Err(model_mismatch(upstream, model));
     }
-    let usage = reply.usage.map_or_else(Usage::default, |tokens| Usage {
-        prompt_tokens: tokens.prompt_tokens,
-        completion_tokens: tokens.completion_tokens,
-        ..Usage::default()
-    });
+    let tokens = |name: &str| reply.get("usage").and_then(|usage| usage.get(name)).and_then(Value::as_u64);
     Ok(Answer {
-        text,
-        model_observed: reply.model.and_then(|model| ModelId::new(model).ok()),
+        text: text(message)?,
+        model_observed: model.and_then(|model| ModelId::new(model).ok()),
         region_observed: None,
-        usage,
-        finish_reason: choice.finish_reason,
-        system_fingerprint: reply.system_fingerprint,
-        provider_call_id: reply.id.or_else(|| fetched.call_id.clone()),
+        usage: Usage {
+            prompt_tokens: tokens("prompt_tokens"),
+            completion_tokens: tokens("completion_tokens"),
+            ..Usage::default()
+        },
+        finish_reason: text_of(choice, "finish_reason"),
+        system_fingerprint: text_of(&reply, "system_fingerprint"),
+        provider_call_id: text_of(&reply, "id").or_else(|| fetched.call_id.clone()),
         redirects: fetched.redirects,
     })
 }
 
-/// The name itself, or a dated or suffixed form of it: `gpt-4o-2024-08-06` for `gpt-4o`, but not `gpt-4o1`.
-fn is_form_of(observed: &str, asked: &str) -> bool {
-    observed.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':', '@']))
+/// What the model said. A refusal is what it said, too; `content: null` without one is an empty answer, as of a model whose
+/// reasoning used up its tokens.
+fn text(message: &Map<String, Value>) -> Result<String, CallError> {
+    let refusal = message.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let calls_a_tool = ["tool_calls", "function_call"].iter().any(|name| {
+        message
+            .get(*name)
+            .is_some_and(|calls| !calls.is_null() && calls.as_array().is_none_or(|c| !c.is_empty()))
+    });
+    match message.get("content") {
+        Some(Value::String(text)) if !text.is_empty() || refusal.is_none() => Ok(text.clone()),
+        Some(Value::Array(parts)) => parts.iter().map(part).collect(),
+        Some(Value::Null | Value::String(_)) | None if refusal.is_some() => {
+            Ok(refusal.unwrap_or_default().to_owned())
+        }
+        Some(Value::Null) | None if calls_a_tool => Err(malformed(
+            "the model called a tool, and none was offered; turn tool parsing off at the server",
+        )),
+        Some(Value::Null) => Ok(String::new()),
+        Some(_) => Err(malformed("the answer's message.content is neither text nor parts")),
+        None => Err(malformed("the answer's first choice has no message.content")),
+    }
 }
 
-fn malformed(message: &str) -> CallError {
-    let mut error = CallError::new(ErrorCode::MalformedAnswer, Stage::Body, message);
-    error.http_status = Some(200);
-    error
+/// One part of an answer; the model's thoughts are not part of what it said.
+fn part(part: &Value) -> Result<&str, CallError> {
+    let field = |name: &str| part.get(name).and_then(Value::as_str);
+    match field("type") {
+        Some("text" | "output_text") => field("text"),
+        Some("refusal") => field("refusal"),
+        Some("thinking" | "reasoning") => Some(""),
+        _ => None,
+    }
+    .ok_or_else(|| malformed("a part of the answer's message.content is not text"))
+}
+
+/// The name itself, or the same with its date or version: `gpt-4o-2024-08-06` for `gpt-4o`, `llama3.2:latest` for
+/// `llama3.2`. `gpt-4o-mini` is another model than `gpt-4o`.
+pub(crate) fn is_form_of(observed: &str, asked: &str) -> bool {
+    let Some(rest) = observed.strip_prefix(asked) else { return false };
+    let is_version = |version: &str| {
+        !version.is_empty()
+            && version.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    rest.is_empty() || rest == ":latest" || rest.strip_prefix(['-', '@']).is_some_and(is_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(observed: &str, asked: &str, same: bool) {
+        assert_eq!(is_form_of(observed, asked), same, "{observed} for {asked}");
+    }
+
+    #[test]
+    fn a_model_may_be_named_with_its_version_but_not_be_another() {
+        // C6
+        check("gpt-4o", "gpt-4o", true);
+        check("gpt-4o-2024-08-06", "gpt-4o", true);
+        check("gpt-4-0613", "gpt-4", true);
+        check("gemini-1.5-pro@001", "gemini-1.5-pro", true);
+        check("llama3.2:latest", "llama3.2", true);
+        check("gpt-4o-mini", "gpt-4o", false);
+        check("gpt-4o-mini-2024-07-18", "gpt-4o", false);
+        check("gpt-4o1", "gpt-4o", false);
+        check("llama3.2:70b", "llama3.2", false);
+        check("gpt-4o-", "gpt-4o", false);
+        check("gpt-4", "gpt-4o", false);
+    }
 }

@@ -1,0 +1,45 @@
+//! Answers as JSON objects, and what to say of a body that is none (C5, C7).
+
+use beacon_domain::{CallError, ErrorCode, Stage};
+use serde_json::{Map, Value, error::Category};
+
+/// Reads the body of an answer.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, CallError> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(malformed("the answer is JSON, but no object")),
+        Err(error) => Err(malformed(&complaint(body, &error))),
+    }
+}
+
+fn complaint(body: &[u8], error: &serde_json::Error) -> String {
+    match body.trim_ascii_start() {
+        [] => "the answer is empty".to_owned(),
+        [b'<', ..] => "the answer is HTML or XML, not JSON; check inference_url".to_owned(),
+        // RFC 1952 section 2.3.1.
+        [0x1f, 0x8b, ..] => "the answer is compressed, which was not asked for".to_owned(),
+        _ if error.classify() == Category::Eof => {
+            format!("the answer is JSON that breaks off after {} bytes", body.len())
+        }
+        _ => format!("the answer is not JSON (line {}, column {})", error.line(), error.column()),
+    }
+}
+
+/// An answer that breaks the protocol.
+pub(crate) fn malformed(message: &str) -> CallError {
+    in_answer(ErrorCode::MalformedAnswer, message)
+}
+
+/// An error that was found in the body of an HTTP 200.
+pub(crate) fn in_answer(code: ErrorCode, message: &str) -> CallError {
+    let mut error = CallError::new(code, Stage::Body, message);
+    error.http_status = Some(200);
+    error
+}
+
+/// The answer is from another model than asked (C6).
+pub(crate) fn model_mismatch(asked: &str, found: &str) -> CallError {
+    let message =
+        format!("asked {asked}, the answer is from {found}; set upstream_model if that is its name there");
+    CallError::new(ErrorCode::ModelMismatch, Stage::Check, message)
+}
