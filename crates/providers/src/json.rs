@@ -43,3 +43,39 @@ pub(crate) fn model_mismatch(asked: &str, found: &str) -> CallError {
         format!("asked {asked}, the answer is from {found}; set upstream_model if that is its name there");
     CallError::new(ErrorCode::ModelMismatch, Stage::Check, message)
 }
+
+#[cfg(test)]
+pub(crate) mod arbitrary {
+    //! Objects with the right names and anything in them, for tests that no answer makes a decoder panic.
+
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    /// An object that may have each of these fields, at any depth up to four.
+    pub(crate) fn object(fields: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            prop::sample::select(&["success", "error", "text", "m", "eu", ""][..]).prop_map(Value::from),
+        ];
+        let value = leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from), map(fields, inner)]
+        });
+        map(fields, value)
+    }
+
+    fn map(
+        fields: &'static [&'static str],
+        value: impl Strategy<Value = Value>,
+    ) -> impl Strategy<Value = Value> {
+        let pair = (prop::sample::select(fields), value);
+        prop::collection::vec(pair, 0..8).prop_map(|pairs| {
+            Value::Object(
+                pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>(),
+            )
+        })
+    }
+}

@@ -107,6 +107,7 @@ fn same_origin(a: &Uri, b: &Uri) -> bool {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -180,5 +181,16 @@ mod tests {
         assert_eq!(ResultUrl::from_token(&url.token(), &inference), Some(url.clone()));
         assert_eq!(ResultUrl::from_token(&url.token(), &"https://other.test/".parse().unwrap()), None);
         assert_eq!(ResultUrl::from_token(&ResumeToken("fc-1".to_owned()), &inference), None);
+    }
+
+    proptest! {
+        // C1
+        #[test]
+        fn no_location_makes_it_panic_or_leaves_the_origin(location in "[a-z/:?#@.&=% \\[\\]0-9-]{0,40}") {
+            if let Ok(url) = read(303, &location) {
+                let url: Uri = url.parse().unwrap();
+                prop_assert_eq!((url.scheme_str(), url.host()), (Some("https"), Some("h.test")));
+            }
+        }
     }
 }

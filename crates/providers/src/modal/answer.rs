@@ -106,3 +106,69 @@ fn failed(reply: &Map<String, Value>) -> CallError {
     let meant = MEANINGS.iter().find(|(_, texts)| texts.iter().any(|text| all.contains(text)));
     in_answer(meant.map_or(ErrorCode::EndpointFailed, |(code, _)| *code), &text)
 }
+
+#[cfg(test)]
+mod tests {
+    use beacon_spec::Sampling;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::json::arbitrary;
+
+    const FIELDS: &[&str] = &[
+        "success",
+        "status",
+        "response",
+        "output",
+        "text",
+        "error",
+        "failure",
+        "model",
+        "region",
+        "receipt",
+        "execution_details",
+        "inference_time",
+        "tokens_generated",
+        "finish_reason",
+        "code",
+        "message",
+    ];
+
+    fn read(body: &[u8]) -> Result<Answer, CallError> {
+        let fetched = Fetched { body: Bytes::copy_from_slice(body), redirects: 0, call_id: None };
+        let request = CallRequest {
+            model: ModelId::new("m").unwrap(),
+            region: Region::EuWest,
+            prompt: "p".into(),
+            sampling: Sampling::default(),
+        };
+        decode(&fetched, &request, "m")
+    }
+
+    proptest! {
+        // C7
+        #[test]
+        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(read(&body).is_err(), "random bytes are no answer");
+        }
+
+        #[test]
+        fn no_object_makes_it_panic(body in arbitrary::object(FIELDS)) {
+            if let Err(error) = read(body.to_string().as_bytes()) {
+                prop_assert!(error.message.chars().count() <= CallError::MAX_MESSAGE_CHARS);
+            }
+        }
+
+        #[test]
+        fn no_side_information_makes_it_panic_and_text_is_kept(
+            text in any::<String>(),
+            mut body in arbitrary::object(&["inference_time", "tokens_generated", "finish_reason", "receipt", "x"]),
+        ) {
+            body["success"] = Value::Bool(true);
+            body["response"] = Value::String(text.clone());
+
+            prop_assert_eq!(read(body.to_string().as_bytes()).map(|answer| answer.text), Ok(text));
+        }
+    }
+}

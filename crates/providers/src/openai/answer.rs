@@ -95,7 +95,61 @@ pub(crate) fn is_form_of(observed: &str, asked: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::json::arbitrary;
+
+    const FIELDS: &[&str] = &[
+        "choices",
+        "message",
+        "content",
+        "refusal",
+        "tool_calls",
+        "type",
+        "text",
+        "error",
+        "object",
+        "detail",
+        "code",
+        "model",
+        "id",
+        "usage",
+        "prompt_tokens",
+        "finish_reason",
+        "system_fingerprint",
+    ];
+
+    fn read(body: &[u8]) -> Result<Answer, CallError> {
+        let fetched = Fetched { body: Bytes::copy_from_slice(body), redirects: 0, call_id: None };
+        decode(&fetched, "m")
+    }
+
+    proptest! {
+        // C7
+        #[test]
+        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(read(&body).is_err(), "random bytes are no answer");
+        }
+
+        #[test]
+        fn no_object_makes_it_panic(body in arbitrary::object(FIELDS)) {
+            if let Err(error) = read(body.to_string().as_bytes()) {
+                prop_assert!(error.message.chars().count() <= CallError::MAX_MESSAGE_CHARS);
+            }
+        }
+
+        #[test]
+        fn no_message_makes_it_panic_and_text_is_kept(text in any::<String>(), rest in arbitrary::object(FIELDS)) {
+            let mut message = rest;
+            message["content"] = Value::String(text.clone());
+            message["refusal"] = Value::Null;
+            let body = serde_json::json!({ "choices": [{ "message": message }] }).to_string();
+
+            prop_assert_eq!(read(body.as_bytes()).map(|answer| answer.text), Ok(text));
+        }
+    }
 
     fn check(observed: &str, asked: &str, same: bool) {
         assert_eq!(is_form_of(observed, asked), same, "{observed} for {asked}");
