@@ -46,7 +46,8 @@ pub enum Provider {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpVersion {
-    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    /// HTTP/2 where TLS agrees on it and `limit` is at most 100, the streams that a server should allow at least
+    /// (RFC 9113 section 6.5.2); else HTTP/1.1.
     #[default]
     Auto,
     /// HTTP/1.1 only.
@@ -162,7 +163,8 @@ pub struct EndpointConfig {
     /// Name of the field that bounds new tokens; `max_tokens` unless given. Only for `openai`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens_field: Option<MaxTokensField>,
-    /// Speak HTTP/2 at once, also without TLS.
+    /// Speak HTTP/2 at once, also without TLS. All calls share one connection, and calls beyond the streams that the
+    /// server allows wait in it.
     #[serde(default)]
     pub http2_prior_knowledge: bool,
     /// The HTTP version.

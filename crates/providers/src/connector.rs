@@ -30,6 +30,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
+/// A server should allow this many streams on a connection at least (RFC 9113 section 6.5.2).
+const SURE_STREAMS: u32 = 100;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -58,6 +60,8 @@ impl Connector {
         let inner = match config.http_version {
             HttpVersion::Http1 => builder.enable_http1().wrap_connector(http),
             HttpVersion::Auto if config.http2_prior_knowledge => builder.enable_http2().wrap_connector(http),
+            // Beyond it calls would wait in the connection, unseen, while their time runs.
+            HttpVersion::Auto if config.limit > SURE_STREAMS => builder.enable_http1().wrap_connector(http),
             HttpVersion::Auto => builder.enable_all_versions().wrap_connector(http),
         };
         Ok(Self { inner, clock })

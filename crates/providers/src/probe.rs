@@ -19,6 +19,9 @@ const MAX_NAMES: usize = 20;
 const MAX_NAME_CHARS: usize = 80;
 const HEALTHY: [&str; 5] = ["healthy", "ok", "ready", "pass", "up"];
 
+const CONNECTED: &str = "a connection can be made; no request was sent, as it could start a paid container, so only a \
+                         real call proves path, app and credentials";
+
 /// What was found: `Ok` is as expected.
 type Finding = Result<String, String>;
 
@@ -72,14 +75,8 @@ async fn fetch(
 }
 
 async fn connect(endpoint: &HttpEndpoint, limits: Limits<'_>) -> Finding {
-    match endpoint.client.connect(&endpoint.url, limits).await {
-        Ok(()) => {
-            Ok("a connection can be made; no request was sent, since that may start a container that costs \
-                      money. Only a call shows whether path, app and credentials are right"
-                .to_owned())
-        }
-        Err(error) => Err(explain(endpoint, error, "inference")),
-    }
+    let connected = endpoint.client.connect(&endpoint.url, limits).await;
+    connected.map(|()| CONNECTED.to_owned()).map_err(|error| explain(endpoint, error, "inference"))
 }
 
 fn explain(endpoint: &HttpEndpoint, error: CallError, purpose: &str) -> String {

@@ -68,21 +68,22 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_where_tls_agrees_on_it_unless_it_is_turned_off() {
+async fn http2_is_spoken_where_tls_agrees_on_it_unless_it_is_turned_off_or_too_narrow() {
     let authority = Authority::new();
     let server = authority.server("localhost", &["h2", "http/1.1"]);
     let endpoint = ScriptedEndpoint::start_tls(good(), server).await;
     let auto = authority.configuration(&endpoint);
     let http1 = auto.clone() + "http_version = \"http1\"\n";
+    let wide = auto.replace("limit = 64", "limit = 101");
 
-    for text in [auto, http1] {
+    for text in [auto, http1, wide] {
         assert_eq!(call(&backend(&text, ManualClock::new())).answer().await.text, "yes");
     }
 
     // Only HTTP/1.1 has a Host header; HTTP/2 has `:authority` in its place.
     let hosts: Vec<bool> =
         endpoint.requests().iter().map(|request| request.header("host").is_some()).collect();
-    assert_eq!(hosts, [false, true]);
+    assert_eq!(hosts, [false, true, true]);
 }
 
 #[tokio::test]

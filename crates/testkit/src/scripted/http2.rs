@@ -20,13 +20,19 @@ use super::{
     script::{Reply, Step},
 };
 
+/// As wide as those of real servers: narrow ones split many small bodies into more frames than `h2` tolerates.
+const WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 24;
+
 /// Serves streams until either side closes.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     number: usize,
     log: &Arc<Log>,
 ) -> io::Result<()> {
-    let mut connection = server::handshake(stream).await.map_err(io::Error::other)?;
+    let mut builder = server::Builder::new();
+    builder.initial_window_size(WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+    let mut connection = builder.handshake(stream).await.map_err(io::Error::other)?;
     let (go_away, mut asked_to_go) = mpsc::channel(1);
     let mut streams = JoinSet::new();
     loop {
