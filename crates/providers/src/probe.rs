@@ -11,7 +11,7 @@ use crate::{
     client::Limits,
     endpoint::HttpEndpoint,
     json::{malformed, object},
-    openai::is_form_of,
+    openai::answer::is_form_of,
 };
 
 /// Names of models shown when the one looked for is missing.

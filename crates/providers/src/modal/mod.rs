@@ -1,15 +1,13 @@
 //! Modal web functions that speak Beacon's request and answer.
 
 mod answer;
-mod classify;
+pub(crate) mod classify;
 mod request;
 
 use beacon_domain::{Answer, CallError, CallRequest};
 use bytes::Bytes;
 
 use crate::{backend::Dialect, config::EndpointConfig, exchange::Fetched, refusal::Refusal};
-
-pub(crate) use classify::classify;
 
 /// The dialect of one web function.
 pub(crate) struct Modal {
@@ -28,7 +26,7 @@ impl Dialect for Modal {
     }
 
     fn classify(&self, refusal: &Refusal<'_>) -> CallError {
-        classify(refusal)
+        classify::classify(refusal)
     }
 
     fn decode(&self, fetched: &Fetched, request: &CallRequest) -> Result<Answer, CallError> {

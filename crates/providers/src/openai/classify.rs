@@ -4,7 +4,7 @@
 use beacon_domain::{CallError, ErrorCode};
 use serde_json::{Map, Value};
 
-use crate::{modal, refusal::Refusal};
+use crate::{modal::classify::classify as classify_edge, refusal::Refusal};
 
 /// A refusal of credentials often quotes a part of them, so this stands in its place.
 pub(crate) const CREDENTIALS: &str =
@@ -21,7 +21,7 @@ pub(crate) struct Told {
 /// Reads a status that is no answer.
 pub(crate) fn classify(refusal: &Refusal<'_>) -> CallError {
     if refusal.is_from_edge() {
-        return modal::classify(refusal);
+        return classify_edge(refusal);
     }
     let told = serde_json::from_str(refusal.body).ok().and_then(|body: Map<String, Value>| read(&body));
     let by_status = refusal.code();

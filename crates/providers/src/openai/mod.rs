@@ -1,7 +1,7 @@
 //! Chat completions as OpenAI defines them (<https://platform.openai.com/docs/api-reference/chat>), and as vLLM, Ollama,
 //! llama.cpp and LiteLLM imitate them.
 
-mod answer;
+pub(crate) mod answer;
 mod classify;
 mod request;
 
@@ -14,8 +14,6 @@ use crate::{
     exchange::Fetched,
     refusal::Refusal,
 };
-
-pub(crate) use answer::is_form_of;
 
 /// The dialect of one server's model.
 pub(crate) struct OpenAi {

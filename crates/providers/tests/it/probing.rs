@@ -115,7 +115,9 @@ async fn every_kind_of_health_is_explained() {
 
 #[tokio::test]
 async fn what_an_endpoint_says_cannot_command_a_terminal() {
-    let report = probe(modal, reply(200).json(json!({ "status": "\u{1b}[2Jbad" })), reply(500)).await;
+    let health = reply(200).json(json!({ "status": "\u{1b}[2Jbad" }));
+
+    let report = probe(modal, health, listing("\u{1b}[2Jbad")).await;
 
     assert!(
         report.findings.iter().all(|finding| !finding.detail.chars().any(char::is_control)),

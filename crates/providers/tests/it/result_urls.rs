@@ -95,6 +95,16 @@ async fn a_result_url_that_cannot_be_read_until_the_deadline_says_what_it_met() 
 }
 
 #[tokio::test]
+async fn a_result_url_that_could_be_read_again_before_the_deadline_met_nothing() {
+    let script = Script::new().then(pending()).then(reply(502)).then_always(pending());
+    let endpoint = ScriptedEndpoint::start(script).await;
+
+    let error = call(&backend(&modal(&endpoint.url("/")), SkippingClock::default())).error().await;
+
+    assert_eq!(error.message, "the attempt's time limit passed");
+}
+
+#[tokio::test]
 async fn a_result_url_asks_for_a_pause_and_gets_it() {
     let throttled = reply(429).header("retry-after", "9");
     let endpoint = ScriptedEndpoint::start(Script::new().then(pending()).then(throttled).then(good())).await;

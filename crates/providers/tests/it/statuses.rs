@@ -262,6 +262,19 @@ async fn the_error_objects_of_openai_and_its_imitators_have_their_codes() {
 }
 
 #[tokio::test]
+async fn where_the_status_is_the_clearer_word_the_error_object_does_not_overrule_it() {
+    check_openai(502, r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#, ErrorCode::GatewayFailed)
+        .await;
+    let unknown = r#"{"error":{"message":"no such response","code":"model_not_found"}}"#;
+    let script = Script::new().then(reply(303).location(LOCATION)).then(reply(410).json(unknown));
+    let endpoint = ScriptedEndpoint::start(script).await;
+
+    let error = call(&backend(&openai(&endpoint.url("/")), SkippingClock::default())).error().await;
+
+    assert_eq!(error.code, ErrorCode::ResultExpired, "{error}");
+}
+
+#[tokio::test]
 async fn an_openai_server_behind_modal_is_understood_when_modals_edge_speaks() {
     let stopped = reply(404).text("modal-http: app for invoked web endpoint is stopped");
 
