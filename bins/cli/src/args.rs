@@ -164,6 +164,9 @@ pub(crate) struct Check {
     /// The endpoints file
     #[arg(long)]
     pub(crate) endpoints: PathBuf,
+    /// Also send one small real request to each endpoint; it may start containers and cost money
+    #[arg(long)]
+    pub(crate) call: bool,
 }
 
 #[derive(Debug, Group)]
