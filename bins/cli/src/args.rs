@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use beacon_boot::LogFormat;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+use crate::simulated::{self, Cells};
+
 /// Runs signed jobs of questions × models × regions over serverless GPU endpoints: within every endpoint's limit,
 /// with a signed receipt for each answer, and without losing anything when a process dies.
 #[derive(Debug, Parser)]
@@ -170,13 +172,32 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, Group)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
 pub(crate) struct Simulate {
-    /// The endpoints to simulate, TOML
-    #[arg(long)]
-    pub(crate) config: PathBuf,
+    /// The endpoints to simulate, TOML (docs/CONFIG.md)
+    #[arg(long, value_name = "FILE", group = "what")]
+    pub(crate) config: Option<PathBuf>,
+    /// Simulate these instead, without a file; MODEL alone is every region
+    #[arg(
+        long,
+        value_name = "MODEL@REGION",
+        value_delimiter = ',',
+        value_parser = simulated::parse_cells,
+        group = "what"
+    )]
+    pub(crate) cells: Vec<Cells>,
+    /// With --cells: the start-up of a container in seconds
+    #[arg(long, default_value_t = 1.5, conflicts_with = "config")]
+    pub(crate) cold_s: f64,
+    /// With --cells: an answer of a warm container in seconds
+    #[arg(long, default_value_t = 0.2, conflicts_with = "config")]
+    pub(crate) warm_s: f64,
     /// Where to listen; loopback unless you mean otherwise
     #[arg(long, default_value = "127.0.0.1:8900")]
     pub(crate) listen: SocketAddr,
+    /// Write the file that `beacon run --endpoints` needs to call these endpoints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_endpoints: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]

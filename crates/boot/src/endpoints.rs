@@ -12,12 +12,15 @@ const LIMIT: u64 = 4 * 1024 * 1024;
 /// Reads an endpoints file.
 ///
 /// # Errors
-/// It cannot be read, is no TOML, or holds unknown or contradicting settings; the text names line and setting.
+/// It cannot be read, is no TOML, or holds an unknown setting (the text names its line), or one that cannot be used
+/// (the text names endpoint and setting).
 pub fn load_endpoints(path: &Path) -> Result<EndpointsFile, FileError> {
     let bytes = read_bounded(path, LIMIT)?;
     let invalid = |message: String| FileError::Invalid { path: path.to_owned(), message };
     let text = String::from_utf8(bytes).map_err(|_| invalid("the file is not UTF-8 text".to_owned()))?;
-    parse_toml(&text).map_err(invalid)
+    let endpoints: EndpointsFile = parse_toml(&text).map_err(invalid)?;
+    endpoints.validate().map_err(|error| invalid(error.to_string()))?;
+    Ok(endpoints)
 }
 
 /// Parses TOML into a typed configuration.

@@ -1,6 +1,10 @@
 //! Key files: the ring of trusted signers, and the runner's own key.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Write as _},
+    path::{Path, PathBuf},
+};
 
 use beacon_spec::{KeyRing, SigningKey};
 
@@ -14,44 +18,97 @@ const LIMIT: u64 = 4 * 1024 * 1024;
 /// It cannot be read, or any entry is wrong: a broken ring is refused whole (P5).
 pub fn load_key_ring(path: &Path) -> Result<KeyRing, FileError> {
     let bytes = read_bounded(path, LIMIT)?;
-    KeyRing::parse(&bytes)
-        .map_err(|error| FileError::Invalid { path: path.to_owned(), message: error.to_string() })
+    KeyRing::parse(&bytes).map_err(|error| invalid(path, error.to_string()))
 }
 
-/// Reads the key that signs receipts, or makes one that only its owner can read.
+/// Reads a ring for a service, which takes jobs from strangers.
 ///
 /// # Errors
-/// The file cannot be read or written, or holds no key.
+/// As [`load_key_ring`], or the ring trusts an example key: anybody can sign with its published secret.
+pub fn load_service_key_ring(path: &Path) -> Result<KeyRing, FileError> {
+    let ring = load_key_ring(path)?;
+    if ring.holds_example_key() {
+        let message = "the ring holds an example key, whose secret is published; remove the entries with \
+                       \"example\": true";
+        return Err(invalid(path, message.to_owned()));
+    }
+    Ok(ring)
+}
+
+/// Reads a secret key, such as the one that signs receipts, or makes one that only its owner can read.
+///
+/// # Errors
+/// The file cannot be read or written, can be read by others than its owner (on Unix), or holds no key.
 pub fn load_or_create_runner_key(path: &Path) -> Result<SigningKey, FileError> {
     match read_bounded(path, 4096) {
         Ok(bytes) => {
-            let invalid = |message: String| FileError::Invalid { path: path.to_owned(), message };
-            let text = String::from_utf8(bytes).map_err(|_| invalid("not a key file".to_owned()))?;
-            SigningKey::from_seed_base64(text.trim()).map_err(|error| invalid(error.to_string()))
+            check_private(path)?;
+            let text = String::from_utf8(bytes).map_err(|_| invalid(path, "not a key file".to_owned()))?;
+            SigningKey::from_seed_base64(text.trim()).map_err(|error| invalid(path, error.to_string()))
         }
-        Err(FileError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            create(path)
+        Err(FileError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            let key = SigningKey::generate();
+            create(path, &key).map_err(|source| {
+                invalid(path, format!("cannot write the key: {source}; its folder must be writable"))
+            })?;
+            Ok(key)
         }
         Err(error) => Err(error),
     }
 }
 
-fn create(path: &Path) -> Result<SigningKey, FileError> {
-    let key = SigningKey::generate();
-    let mut options = std::fs::OpenOptions::new();
+/// A key that others may have read signs nothing more, as with OpenSSH.
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
+    let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let advice = "run `chmod 600` on it, or move it away for a new key if somebody else may have read it";
+    Err(invalid(path, format!("others than its owner may use this secret key (mode {mode:o}); {advice}")))
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<(), FileError> {
+    Ok(())
+}
+
+/// Writes the key whole or not at all: a process that is killed meanwhile leaves no half of a key behind.
+fn create(path: &Path, key: &SigningKey) -> io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    match fs::remove_file(&unfinished) {
+        // Of a process that was killed.
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|source| cannot_write(path, &source))?;
-    // Durable before the first receipt: a lost key makes earlier receipts unverifiable.
-    let text = format!("{}\n", key.seed_base64());
-    file.write_all(text.as_bytes())
+    let mut file = options.open(&unfinished)?;
+    let written = file
+        .write_all(format!("{}\n", key.seed_base64()).as_bytes())
+        // Durable before the first receipt: a lost key makes earlier receipts unverifiable.
         .and_then(|()| file.sync_all())
-        .map_err(|source| cannot_write(path, &source))?;
-    Ok(key)
+        .and_then(|()| fs::rename(&unfinished, path))
+        .and_then(|()| sync_folder(path));
+    if written.is_err() {
+        // What is left of it is of no use; the error that is told is the one above.
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
 }
 
-fn cannot_write(path: &Path, source: &std::io::Error) -> FileError {
-    let message = format!("cannot write the runner's key: {source}; the folder must be writable");
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn invalid(path: &Path, message: String) -> FileError {
     FileError::Invalid { path: path.to_owned(), message }
 }

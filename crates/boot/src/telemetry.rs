@@ -1,5 +1,7 @@
 //! Logs, to standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// How log lines look.
@@ -12,10 +14,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the logs of this process. `RUST_LOG` overrides `level`.
+/// Starts the logs of this process. `RUST_LOG` overrides `level`; colours are for terminals, unless `NO_COLOR` is set.
 pub fn start_logs(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let coloured =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured);
     // A second start in one process, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => logs.with_target(false).try_init(),

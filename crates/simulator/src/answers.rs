@@ -1,12 +1,68 @@
 //! Simulated answers and the two wire formats they are told in.
 
 use beacon_spec::{ModelId, Region, Sha256Digest};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
-use crate::{config::Behaviour, draw::first_u64, model::Finished};
+use crate::{behaviour::Behaviour, draw::first_u64, work::Finished};
 
 /// How every simulated answer begins.
 pub const ANSWER_MARK: &str = "[simulated]";
+
+/// The answer of the deployed inference function, written straight to bytes: no tree of values is built per call.
+#[derive(Serialize)]
+struct ModalAnswer<'a> {
+    success: bool,
+    response: &'a str,
+    model: &'a str,
+    inference_time: f64,
+    region: &'a str,
+    tokens_generated: u64,
+    gpu_memory_used: u64,
+    receipt: ModalReceipt<'a>,
+}
+
+#[derive(Serialize)]
+struct ModalReceipt<'a> {
+    schema_version: &'a str,
+    execution_details: ExecutionDetails<'a>,
+    output: Output<'a>,
+    provenance: Provenance<'a>,
+}
+
+#[derive(Serialize)]
+struct ExecutionDetails<'a> {
+    provider_id: &'a str,
+    region: &'a str,
+    model: &'a str,
+    started_at: f64,
+    completed_at: f64,
+    duration: f64,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    response: &'a str,
+    prompt: &'a str,
+    system_prompt: &'a str,
+    tokens_generated: u64,
+    metadata: OutputMetadata<'a>,
+}
+
+#[derive(Serialize)]
+struct OutputMetadata<'a> {
+    temperature: f64,
+    max_tokens: u32,
+    full_response: &'a str,
+    region_context: &'a str,
+}
+
+#[derive(Serialize)]
+struct Provenance<'a> {
+    provider: &'a str,
+    architecture: &'a str,
+    model_registry: &'a str,
+}
 
 const SENTENCES: [&str; 8] = [
     "The question has more than one side.",
@@ -38,58 +94,58 @@ pub(crate) const fn wire_region(region: Region) -> &'static str {
 }
 
 /// The body of a Modal web endpoint's answer, as deployed by Project Beacon.
-pub(crate) fn modal_body(done: &Finished) -> Value {
-    let region = wire_region(done.region);
+pub(crate) fn modal_body(done: &Finished) -> Vec<u8> {
+    let (region, model) = (wire_region(done.region), done.model.as_str());
     let seconds = done.busy.as_secs_f64();
     if done.behaviour == Behaviour::ErrorIn200 {
-        return json!({
-            "success": false, "error": "simulated generation failure",
-            "region": region, "inference_time": seconds,
-        });
+        let error = "simulated generation failure";
+        return bytes(
+            &json!({ "success": false, "error": error, "region": region, "inference_time": seconds }),
+        );
     }
-    let model = done.model.as_str();
-    json!({
-        "success": true,
-        "response": done.text,
-        "model": model,
-        "inference_time": seconds,
-        "region": region,
-        "tokens_generated": done.tokens,
-        "gpu_memory_used": 0,
-        "receipt": {
-            "schema_version": "v0.1.0",
-            "execution_details": {
-                "provider_id": format!("modal-{region}"),
-                "region": region,
-                "model": model,
-                "started_at": unix_s(done.started_at),
-                "completed_at": unix_s(done.completed_at),
-                "duration": seconds,
+    bytes(&ModalAnswer {
+        success: true,
+        response: &done.text,
+        model,
+        inference_time: seconds,
+        region,
+        tokens_generated: done.tokens,
+        gpu_memory_used: 0,
+        receipt: ModalReceipt {
+            schema_version: "v0.1.0",
+            execution_details: ExecutionDetails {
+                provider_id: &format!("modal-{region}"),
+                region,
+                model,
+                started_at: unix_s(done.started_at),
+                completed_at: unix_s(done.completed_at),
+                duration: seconds,
             },
-            "output": {
-                "response": done.text,
-                "prompt": &*done.ask.prompt,
-                "system_prompt": "",
-                "tokens_generated": done.tokens,
-                "metadata": {
-                    "temperature": done.ask.temperature,
-                    "max_tokens": done.ask.max_tokens,
-                    "full_response": done.text,
-                    "region_context": region,
+            output: Output {
+                response: &done.text,
+                prompt: &done.ask.prompt,
+                system_prompt: "",
+                tokens_generated: done.tokens,
+                metadata: OutputMetadata {
+                    temperature: done.ask.temperature,
+                    max_tokens: done.ask.max_tokens,
+                    full_response: &done.text,
+                    region_context: region,
                 },
             },
-            "provenance": { "provider": "modal", "architecture": "simulated", "model_registry": model },
+            provenance: Provenance { provider: "modal", architecture: "simulated", model_registry: model },
         },
     })
 }
 
 /// The body of an OpenAI-compatible chat completion.
-pub(crate) fn openai_body(done: &Finished) -> Value {
+pub(crate) fn openai_body(done: &Finished) -> Vec<u8> {
     if done.behaviour == Behaviour::ErrorIn200 {
-        return json!({ "error": { "message": "simulated generation failure", "type": "server_error" } });
+        let error = json!({ "message": "simulated generation failure", "type": "server_error" });
+        return bytes(&json!({ "error": error }));
     }
     let prompt_tokens = tokens(&done.ask.prompt);
-    json!({
+    bytes(&json!({
         "id": format!("chatcmpl-sim-{}", done.number),
         "object": "chat.completion",
         "created": done.completed_at.as_second(),
@@ -105,7 +161,11 @@ pub(crate) fn openai_body(done: &Finished) -> Value {
             "completion_tokens": done.tokens,
             "total_tokens": prompt_tokens + done.tokens,
         },
-    })
+    }))
+}
+
+fn bytes(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("an answer has only string keys and finite numbers")
 }
 
 /// Words stand for tokens.
@@ -121,6 +181,7 @@ pub(crate) fn unix_s(time: beacon_spec::Timestamp) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::tests::finished;
 
     #[test]
     fn an_answer_follows_from_seed_model_region_and_prompt() {
@@ -133,5 +194,31 @@ mod tests {
         let others =
             [text(2, Region::UsEast, "a"), text(1, Region::EuWest, "a"), text(1, Region::UsEast, "b")];
         assert!(!others.contains(&first));
+    }
+
+    #[test]
+    fn the_modal_answer_has_the_shape_of_the_deployed_endpoints() {
+        let answer: serde_json::Value = serde_json::from_slice(&modal_body(&finished(1))).unwrap();
+
+        let expected = json!({
+            "success": true, "response": "[simulated] text", "model": "m", "inference_time": 1.5,
+            "region": "asia-southeast", "tokens_generated": 2, "gpu_memory_used": 0,
+            "receipt": {
+                "schema_version": "v0.1.0",
+                "execution_details": {
+                    "provider_id": "modal-asia-southeast", "region": "asia-southeast", "model": "m",
+                    "started_at": 0.0, "completed_at": 1.5, "duration": 1.5,
+                },
+                "output": {
+                    "response": "[simulated] text", "prompt": "a prompt", "system_prompt": "", "tokens_generated": 2,
+                    "metadata": {
+                        "temperature": 0.5, "max_tokens": 10, "full_response": "[simulated] text",
+                        "region_context": "asia-southeast",
+                    },
+                },
+                "provenance": { "provider": "modal", "architecture": "simulated", "model_registry": "m" },
+            },
+        });
+        assert_eq!(answer, expected);
     }
 }

@@ -9,9 +9,14 @@ use beacon_domain::{
 };
 
 use crate::{
-    config::{Behaviour, SimEndpoint, Warm},
-    model::{Admission, Ask, Endpoint, Finished, Waited, Work, seconds},
+    behaviour::Behaviour,
+    config::{SimEndpoint, Warm},
+    endpoint::{Endpoint, seconds},
+    work::{Admission, Ask, Finished, Waited, Work},
 };
+
+/// The pause of a client that a result URL sends on at once.
+const FAST_REDIRECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// One endpoint of a [`Simulator`](crate::Simulator).
 #[derive(Debug)]
@@ -32,30 +37,44 @@ impl SimBackend {
         Self { info, ..self }
     }
 
+    /// Waits for the result as the HTTP client does: one POST, then result URLs (C1, C2).
     async fn follow(&self, request: &CallRequest, context: &CallContext) -> Result<Answer, CallError> {
-        let (work, resumed) = match &context.resume {
-            Some(token) => (self.resume(token)?, true),
+        let (work, mut on_result_url) = match &context.resume {
+            Some(token) => (self.read(&token.0)?, true),
             None => (self.post(request, context)?, false),
         };
-        let clock = &self.endpoint.around.clock;
         let mut redirects = 0;
-        let mut early = !resumed && work.behaviour == Behaviour::Pending;
         loop {
-            let window = if early { Duration::ZERO } else { self.endpoint.window() };
-            early = false;
-            match self.endpoint.wait(&work, clock.monotonic() + window).await {
-                Waited::Finished(done) => return answer(&done, redirects),
+            match self.wait(&work, on_result_url).await {
+                Waited::Finished(done) => match answer(&done, request, redirects, on_result_url).await {
+                    // A result URL can be read again after the connection broke.
+                    Err(error) if on_result_url && error.code == ErrorCode::ConnectionLost => {}
+                    ended => return ended,
+                },
                 Waited::Gone => return Err(lost("the simulator was shut down")),
-                Waited::Pending => {}
+                Waited::Pending => {
+                    let id = self.endpoint.publish(&work);
+                    if !on_result_url {
+                        context.checkpoint.save(ResumeToken(id)).await.map_err(|error| unsaved(&error))?;
+                        on_result_url = true;
+                    }
+                    redirects += 1;
+                }
             }
-            self.endpoint.meter.record(|stats| stats.redirects += 1);
-            if redirects == 0 && !resumed {
-                let id = self.endpoint.calls.publish(&work);
-                context.checkpoint.save(ResumeToken(id)).await.map_err(|error| unsaved(&error))?;
-            }
-            redirects += 1;
-            self.endpoint.meter.record(|stats| stats.result_url_reads += 1);
+            self.read(&format!("fc-{}", work.number))?;
         }
+    }
+
+    async fn wait(&self, work: &Work, on_result_url: bool) -> Waited {
+        let clock = &self.endpoint.around.clock;
+        if !on_result_url && work.behaviour.defers() {
+            return Waited::Pending;
+        }
+        if work.behaviour == Behaviour::RedirectLoop {
+            clock.sleep_until(clock.monotonic() + FAST_REDIRECT_PAUSE).await;
+            return Waited::Pending;
+        }
+        self.endpoint.wait(work, clock.monotonic() + self.endpoint.window()).await
     }
 
     fn post(&self, request: &CallRequest, context: &CallContext) -> Result<Work, CallError> {
@@ -73,22 +92,19 @@ impl SimBackend {
             temperature: request.sampling.temperature,
             max_tokens: request.sampling.max_tokens,
         };
-        let refusal = |code, status, retry_after| CallError {
-            http_status: Some(status),
-            retry_after,
-            surely_not_started: true,
-            ..CallError::new(code, Stage::Request, "the simulated endpoint has no room")
-        };
         match self.endpoint.call(ask, Some(&context.attempt.to_string())) {
             Admission::Taken(work) => Ok(work),
-            Admission::Throttled(after) => Err(refusal(ErrorCode::Throttled, 429, Some(after))),
-            Admission::Unavailable => Err(refusal(ErrorCode::Overloaded, 503, None)),
+            Admission::Throttled(after) => {
+                let after = Duration::from_secs_f64(after.as_secs_f64().ceil());
+                Err(CallError { retry_after: Some(after), ..said(Behaviour::Throttle, Stage::Request) })
+            }
+            Admission::Refused(behaviour) => Err(said(behaviour, Stage::Request)),
         }
     }
 
-    fn resume(&self, token: &ResumeToken) -> Result<Work, CallError> {
-        self.endpoint.meter.record(|stats| stats.result_url_reads += 1);
-        self.endpoint.calls.find(&token.0).ok_or_else(|| CallError {
+    /// One read of a result URL.
+    fn read(&self, id: &str) -> Result<Work, CallError> {
+        self.endpoint.find(id).ok_or_else(|| CallError {
             http_status: Some(404),
             ..CallError::new(ErrorCode::ResultExpired, Stage::ResultUrl, "modal-http: invalid function call")
         })
@@ -142,36 +158,89 @@ fn describe(config: &SimEndpoint) -> EndpointInfo {
     }
 }
 
-fn answer(done: &Finished, redirects: u32) -> Result<Answer, CallError> {
-    let stage = if redirects == 0 { Stage::Request } else { Stage::ResultUrl };
-    let fail = |code, stage, status, message: &str| CallError {
-        http_status: status,
+/// What the HTTP client makes of a finished call.
+async fn answer(
+    done: &Finished,
+    request: &CallRequest,
+    redirects: u32,
+    on_result_url: bool,
+) -> Result<Answer, CallError> {
+    let stage = if on_result_url { Stage::ResultUrl } else { Stage::Request };
+    let behaviour = done.behave();
+    let of_200 = |code, stage, message: &str| CallError {
+        http_status: Some(200),
         ..CallError::new(code, stage, message)
     };
-    match done.behaviour {
-        Behaviour::ServerError => Err(fail(ErrorCode::EndpointFailed, stage, Some(500), "simulated failure")),
-        Behaviour::Html => {
-            Err(fail(ErrorCode::MalformedAnswer, Stage::Body, Some(200), "the body is HTML, not JSON"))
+    Err(match behaviour {
+        _ if behaviour.status().is_some() => match said(behaviour, stage) {
+            // A read of a result URL that the gateway failed can be repeated, like one whose connection broke.
+            error if on_result_url && error.code == ErrorCode::GatewayFailed => lost(&error.message),
+            error => error,
+        },
+        Behaviour::Html => of_200(ErrorCode::MalformedAnswer, Stage::Body, "the body is HTML, not JSON"),
+        Behaviour::Reset => lost("the connection was reset before an answer"),
+        Behaviour::Truncated if on_result_url => lost("the answer broke off before its end"),
+        Behaviour::Truncated => {
+            of_200(ErrorCode::MalformedAnswer, Stage::Body, "the answer broke off before its end")
         }
-        Behaviour::Reset => Err(lost("the connection closed before an answer")),
+        // The call's deadline ends these.
+        Behaviour::Hang | Behaviour::Slow => std::future::pending().await,
+        Behaviour::Endless => of_200(ErrorCode::AnswerTooLarge, Stage::Body, "the answer has no end"),
+        Behaviour::RedirectElsewhere => CallError {
+            http_status: Some(303),
+            ..CallError::new(ErrorCode::BadRedirect, stage, "the redirect leads to another origin")
+        },
         Behaviour::ErrorIn200 => {
-            Err(fail(ErrorCode::EndpointFailed, Stage::Body, Some(200), "simulated generation failure"))
+            of_200(ErrorCode::EndpointFailed, Stage::Body, "simulated generation failure")
         }
-        _ => Ok(Answer {
-            text: done.text.clone(),
-            model_observed: Some(done.model.clone()),
-            region_observed: Some(done.region),
-            usage: Usage {
-                completion_tokens: Some(done.tokens),
-                provider_time: Some(done.busy),
-                ..Usage::default()
-            },
-            finish_reason: None,
-            system_fingerprint: None,
-            provider_call_id: (redirects > 0).then(|| format!("fc-{}", done.number)),
-            provider_started_at: None,
-            redirects,
-        }),
+        _ if done.region != request.region => {
+            let message = format!("asked {}, the answer is from {}", request.region, done.region);
+            of_200(ErrorCode::RegionMismatch, Stage::Check, &message)
+        }
+        _ if done.model != request.model => {
+            let message = format!("asked {}, the answer is from {}", request.model, done.model);
+            of_200(ErrorCode::ModelMismatch, Stage::Check, &message)
+        }
+        _ => return Ok(told(done, redirects, on_result_url)),
+    })
+}
+
+fn told(done: &Finished, redirects: u32, on_result_url: bool) -> Answer {
+    Answer {
+        text: done.text.clone(),
+        model_observed: Some(done.model.clone()),
+        region_observed: Some(done.region),
+        usage: Usage {
+            completion_tokens: Some(done.tokens),
+            provider_time: Some(done.busy),
+            ..Usage::default()
+        },
+        finish_reason: None,
+        system_fingerprint: None,
+        provider_call_id: on_result_url.then(|| format!("fc-{}", done.number)),
+        provider_started_at: Some(done.started_at),
+        redirects,
+    }
+}
+
+/// A status in the place of an answer, as the client of Modal web functions reads it.
+fn said(behaviour: Behaviour, stage: Stage) -> CallError {
+    let (status, text) = behaviour.status().expect("the caller asks only for behaviours that are a status");
+    let code = match behaviour {
+        Behaviour::Unauthorized => ErrorCode::Unauthorized,
+        Behaviour::Stopped => ErrorCode::EndpointStopped,
+        Behaviour::Throttle => ErrorCode::Throttled,
+        Behaviour::SpendLimit => ErrorCode::SpendLimit,
+        Behaviour::Unavailable => ErrorCode::Overloaded,
+        Behaviour::TimedOut => ErrorCode::ProviderTimeout,
+        Behaviour::Killed => ErrorCode::Preempted,
+        Behaviour::GatewayFailed => ErrorCode::GatewayFailed,
+        _ => ErrorCode::EndpointFailed,
+    };
+    CallError {
+        http_status: Some(status),
+        surely_not_started: behaviour.refuses(),
+        ..CallError::new(code, stage, text)
     }
 }
 

@@ -4,7 +4,9 @@ use std::{collections::HashSet, time::Duration};
 
 use beacon_domain::EndpointId;
 use beacon_spec::{ModelId, Region};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::behaviour::{Behaviour, Failures};
 
 /// Everything that the simulator does follows from this and from the order of calls.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -13,8 +15,8 @@ pub struct SimConfig {
     /// Answers, latencies and random failures are derived from it.
     #[serde(default)]
     pub seed: u64,
-    /// The endpoints.
-    #[serde(default)]
+    /// The endpoints; `[[endpoint]]` in a file.
+    #[serde(default, rename = "endpoint")]
     pub endpoints: Vec<SimEndpoint>,
 }
 
@@ -22,11 +24,12 @@ pub struct SimConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimEndpoint {
-    /// Its id, such as `us-east/llama3.2-1b`.
+    /// Its id, such as `us-east/llama3.2-1b`; its address is `/e/` and the id with `~` in place of `/`.
     pub id: EndpointId,
     /// The model it serves.
     pub model: ModelId,
-    /// Where it serves.
+    /// Where it serves; aliases are resolved.
+    #[serde(deserialize_with = "region")]
     pub region: Region,
     /// Calls that it works on at once; at least 1.
     #[serde(default = "one")]
@@ -52,7 +55,8 @@ pub struct SimEndpoint {
     /// Random failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<Failures>,
-    /// What to do for the k-th call; later calls follow `failures`.
+    /// What to do for the first calls, one by one; later calls follow `failures`. A call counts here if its input is
+    /// good, also when it is turned away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub script: Vec<Behaviour>,
 }
@@ -86,54 +90,6 @@ pub enum Warm {
         /// Mean in seconds.
         mean_s: f64,
     },
-}
-
-/// Random failures of finished or arriving calls.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Failures {
-    /// The share of calls that fail, 0 to 1.
-    pub rate: f64,
-    /// How they fail.
-    pub kind: Behaviour,
-}
-
-/// What an endpoint does with one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Behaviour {
-    /// It answers.
-    #[serde(rename = "ok")]
-    Answer,
-    /// 429 with `Retry-After`; no work.
-    #[serde(rename = "429")]
-    Throttle,
-    /// 503; no work.
-    #[serde(rename = "503")]
-    Unavailable,
-    /// 500 after the work.
-    #[serde(rename = "500")]
-    ServerError,
-    /// 200 with an HTML page after the work.
-    #[serde(rename = "html")]
-    Html,
-    /// The connection closes without an answer after the work.
-    #[serde(rename = "reset")]
-    Reset,
-    /// 200 with `success: false` after the work.
-    #[serde(rename = "error_in_200")]
-    ErrorIn200,
-    /// 303 at once, before the window ends; then the answer.
-    #[serde(rename = "pending")]
-    Pending,
-    /// An answer with empty text.
-    #[serde(rename = "empty")]
-    Empty,
-    /// An answer that names another region.
-    #[serde(rename = "wrong_region")]
-    WrongRegion,
-    /// An answer that names another model.
-    #[serde(rename = "wrong_model")]
-    WrongModel,
 }
 
 /// A configuration that cannot be simulated.
@@ -208,6 +164,9 @@ impl SimEndpoint {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.id.as_str().is_empty() {
+            return Err("id is empty; write <region>/<model>".to_owned());
+        }
         if self.capacity == 0 {
             return Err("capacity must be at least 1".to_owned());
         }
@@ -252,12 +211,8 @@ impl Default for Warm {
     }
 }
 
-impl Behaviour {
-    /// Whether the endpoint turns the call away before any work.
-    #[must_use]
-    pub const fn refuses(self) -> bool {
-        matches!(self, Self::Throttle | Self::Unavailable)
-    }
+fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Region, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
 const fn one() -> u32 {
@@ -314,5 +269,31 @@ mod tests {
 
         let script: Vec<Behaviour> = serde_json::from_str(r#"["ok", "503", "error_in_200"]"#).unwrap();
         assert_eq!(script, [Behaviour::Answer, Behaviour::Unavailable, Behaviour::ErrorIn200]);
+    }
+
+    #[test]
+    fn a_region_may_be_written_as_an_alias() {
+        let endpoint: SimEndpoint =
+            serde_json::from_str(&ENDPOINT.replace(r#""region": "us-east""#, r#""region": "APAC""#)).unwrap();
+
+        assert_eq!(endpoint.region, Region::AsiaPacific);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_name_of_the_setting() {
+        let cases = [
+            (r#""capacity": 0"#, "capacity must be at least 1"),
+            (r#""window_s": 0"#, "window_s must be above 0"),
+            (r#""cold_s": -1"#, "cold_s must be from 0"),
+            (r#""warm": {"normal": {"mean_s": 1, "sd_s": -1}}"#, "warm must be from 0"),
+            (r#""failures": {"rate": 1.5, "kind": "500"}"#, "failures.rate must be from 0 to 1"),
+        ];
+        for (setting, expected) in cases {
+            let endpoint: SimEndpoint =
+                serde_json::from_str(&ENDPOINT.replace('}', &format!(", {setting}}}"))).unwrap();
+            let error = SimConfig { seed: 0, endpoints: vec![endpoint] }.check().unwrap_err().to_string();
+
+            assert!(error.contains(expected) && error.contains("us-east/m"), "{setting}: {error}");
+        }
     }
 }

@@ -4,20 +4,9 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use beacon_domain::{Clock, EndpointId};
-use hyper::service::{Service as _, service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use crate::{
-    config::SimConfig,
-    routes::{CloseConnection, routes},
-    simulator::Simulator,
-    stats::SimStats,
-};
+use crate::{config::SimConfig, connection, routes::routes, simulator::Simulator, stats::SimStats};
 
 /// A running server. Dropping it stops it too, without waiting.
 #[derive(Debug)]
@@ -91,7 +80,7 @@ async fn accept(listener: TcpListener, router: Router, simulator: Arc<Simulator>
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone());
+                let connection = connection::serve(stream, router.clone(), around.clone());
                 around.tasks.spawn(around.stop.clone().run_until_cancelled_owned(connection));
             }
             Err(error) => {
@@ -100,26 +89,5 @@ async fn accept(listener: TcpListener, router: Router, simulator: Arc<Simulator>
                 around.clock.sleep_until(around.clock.monotonic() + Duration::from_millis(50)).await;
             }
         }
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY: {error}");
-    }
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request| {
-        let response = router.call(request);
-        async move {
-            match response.await {
-                Ok(response) if response.extensions().get::<CloseConnection>().is_none() => Ok(response),
-                Ok(_) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-                Err(never) => match never {},
-            }
-        }
-    });
-    let builder = auto::Builder::new(TokioExecutor::new());
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!("a simulated connection ended: {error}");
     }
 }

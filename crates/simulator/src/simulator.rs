@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     backend::SimBackend,
     config::{ConfigError, SimConfig},
-    model::{Endpoint, Surroundings},
+    endpoint::{Endpoint, Surroundings},
     stats::{Meter, SimStats},
 };
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use beacon_domain::EndpointId;
@@ -11,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Counts of one endpoint, or of all. When nothing is held, `calls = executions + rejected + refused`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct EndpointStats {
-    /// Inference POSTs, accepted or not.
+    /// Inference POSTs whose body arrived, accepted or not.
     pub calls: u64,
-    /// Calls turned away before any work: 429 and 503.
+    /// Calls turned away before any work: 401, 404, 429 and 503.
     pub rejected: u64,
     /// Calls whose input was refused before any work: empty prompt, other model, not JSON.
     pub refused: u64,
@@ -25,7 +26,8 @@ pub struct EndpointStats {
     pub result_url_reads: u64,
     /// 303 answers given.
     pub redirects: u64,
-    /// POSTs whose `Idempotency-Key` was seen before at this endpoint. They run again: nothing is deduplicated.
+    /// POSTs whose `Idempotency-Key` was among the latest 262,144 of this endpoint. They run again: nothing is
+    /// deduplicated.
     pub repeated_keys: u64,
     /// Calls held now: running or queued.
     pub in_flight: u64,
@@ -36,7 +38,23 @@ pub struct EndpointStats {
     /// The most calls worked on at once.
     pub max_running: u64,
     /// Busy time of all containers, start-up included, of ended executions.
-    pub gpu_seconds: f64,
+    #[serde(rename = "gpu_seconds", with = "as_seconds")]
+    pub gpu_time: Duration,
+}
+
+/// A duration as a number of seconds. It is summed as a duration, so that the sum does not depend on the order.
+mod as_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// Everything that `GET /stats` answers.

@@ -28,7 +28,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// What a member's tests may import besides; every member's tests may import `testkit`.
-const TEST_ARROWS: [(&str, &[&str]); 1] = [("crates/scheduler", &["store"])];
+const TEST_ARROWS: [(&str, &[&str]); 3] =
+    [("crates/scheduler", &["store"]), ("crates/simulator", &["providers"]), ("crates/boot", &["simulator"])];
 
 /// The package of end-to-end tests sees everything.
 const SEES_EVERYTHING: &str = "tests";
@@ -102,6 +103,8 @@ mod tests {
         check_import("crates/spec", "dev-dependencies", "beacon-testkit", 0);
         check_import("crates/spec", "dependencies", "beacon-testkit", 1);
         check_import("crates/scheduler", "dev-dependencies", "beacon-store", 0);
+        check_import("crates/simulator", "dev-dependencies", "beacon-providers", 0);
+        check_import("crates/simulator", "dependencies", "beacon-providers", 1);
         check_import("crates/providers", "dev-dependencies", "beacon-store", 1);
     }
 

@@ -1,15 +1,22 @@
-//! Clocks: time is injected; one file reads the machine's clock.
+//! Clocks: time is injected; one file reads the machine's clock and waits on it.
 
 use super::{Finding, tree::SourceFile, words::has_word};
 
 const HOMES: [&str; 2] = ["bins", "crates"];
 
-const READS: [&str; 4] = ["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"];
+const READS: [&str; 6] = [
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "tokio::time::sleep",
+    "thread::sleep",
+];
 
 /// Files that may read a clock. A file of `bins/cli` that must do so is named here, with a reason.
 const ALLOWED: [&str; 1] = ["crates/domain/src/clock.rs"];
 
-/// Reads of the machine's clock outside tests and the files that may.
+/// Uses of the machine's clock outside tests and the files that may.
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     files.iter().filter(|file| is_bound(file)).flat_map(reads).collect()
 }
@@ -29,7 +36,7 @@ fn reads(file: &SourceFile) -> Vec<Finding> {
         Some(Finding::new(
             file,
             line,
-            format!("`{read}` reads the machine's clock"),
+            format!("`{read}` uses the machine's clock"),
             "take a `Clock`, or the time",
         ))
     };
@@ -49,6 +56,8 @@ mod tests {
         check_text("crates/scheduler/src/retry.rs", "let now = Instant::now();", 1);
         check_text("crates/store/src/queue.rs", "x(jiff::Timestamp::now())", 1);
         check_text("bins/cli/src/run.rs", "std::time::SystemTime::now()", 1);
+        check_text("bins/cli/src/run.rs", "use tokio::time::sleep;", 1);
+        check_text("crates/store/src/queue.rs", "std::thread::sleep(pause)", 1);
         check_text("crates/domain/src/clock.rs", "Instant::now()", 0);
     }
 

@@ -3,6 +3,7 @@
 mod arrows;
 mod clocks;
 mod headers;
+mod links;
 mod manifest;
 mod outside;
 mod samples;
@@ -29,7 +30,7 @@ struct Finding {
 
 type Rule = fn(&[SourceFile]) -> Vec<Finding>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     arrows::check,
     outside::check,
     sizes::check,
@@ -37,6 +38,7 @@ const RULES: [Rule; 7] = [
     samples::check,
     words::check,
     clocks::check,
+    links::check,
 ];
 
 /// Checks the workspace and prints one line per finding, or what was checked.

@@ -4,11 +4,11 @@ use std::{fs, path::Path};
 
 use anyhow::Context;
 
-/// Where files are read from, relative to the workspace's root.
-const ROOTS: [&str; 6] = ["bins", "crates", "docs/samples", "examples", "tests", "xtask"];
+/// Where files are read from, relative to the workspace's root; documents at the root itself are read too.
+const ROOTS: [&str; 7] = ["bins", "crates", "docs", "examples", "migrations", "tests", "xtask"];
 
 /// The kinds of files that have rules.
-const EXTENSIONS: [&str; 3] = ["json", "rs", "toml"];
+const EXTENSIONS: [&str; 4] = ["json", "md", "rs", "toml"];
 
 /// Directories whose content nobody here wrote by hand.
 const SKIPPED: [&str; 3] = ["generated", "target", "vendor"];
@@ -56,6 +56,13 @@ impl SourceFile {
 /// A directory or file cannot be read, or is not UTF-8.
 pub(super) fn read(root: &Path) -> anyhow::Result<Vec<SourceFile>> {
     let mut files = Vec::new();
+    for entry in fs::read_dir(root).context("cannot list the workspace's root")? {
+        let name =
+            entry.context("cannot list the workspace's root")?.file_name().to_string_lossy().into_owned();
+        if has_extension(&name, &["md"]) {
+            files.push(read_file(root, name)?);
+        }
+    }
     for directory in ROOTS {
         if root.join(directory).is_dir() {
             read_directory(root, directory, &mut files)?;
@@ -75,13 +82,20 @@ fn read_directory(root: &Path, directory: &str, files: &mut Vec<SourceFile>) -> 
         if kind.is_dir() && !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
             read_directory(root, &path, files)?;
         }
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        if kind.is_file() && EXTENSIONS.contains(&extension) {
-            let text = fs::read_to_string(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
-            files.push(SourceFile::new(path, text));
+        if kind.is_file() && has_extension(&name, &EXTENSIONS) {
+            files.push(read_file(root, path)?);
         }
     }
     Ok(())
+}
+
+fn read_file(root: &Path, path: String) -> anyhow::Result<SourceFile> {
+    let text = fs::read_to_string(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
+    Ok(SourceFile::new(path, text))
+}
+
+fn has_extension(name: &str, extensions: &[&str]) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
 #[cfg(test)]
@@ -93,9 +107,15 @@ mod tests {
     #[test]
     fn only_files_with_rules_are_read_and_nothing_generated() {
         let root = env::temp_dir().join(format!("beacon-xtask-tree-{}", process::id()));
-        for path in
-            ["crates/a/src/lib.rs", "crates/a/target/x.rs", "crates/a/src/generated/y.rs", "docs/z.toml"]
-        {
+        for path in [
+            "README.md",
+            "z.toml",
+            "crates/a/src/lib.rs",
+            "crates/a/target/x.rs",
+            "crates/a/src/generated/y.rs",
+            "deploy/z.toml",
+            "docs/X.md",
+        ] {
             let path = root.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "//! Text.\n").unwrap();
@@ -105,7 +125,9 @@ mod tests {
         let files = read(&root);
         fs::remove_dir_all(&root).unwrap();
 
-        assert_eq!(files.unwrap(), [SourceFile::new("crates/a/src/lib.rs", "//! Text.\n")]);
+        let paths: Vec<_> = files.unwrap().into_iter().map(|file| (file.path, file.text)).collect();
+        let expected = ["README.md", "crates/a/src/lib.rs", "docs/X.md"];
+        assert_eq!(paths, expected.map(|path| (path.to_owned(), "//! Text.\n".to_owned())));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) fn plan(command: &args::Plan, json: bool) -> anyhow::Result<ExitCode>
     let spec = job_file::load(&command.file)?;
     let infos: Vec<EndpointInfo> = match &command.file.endpoints {
         Some(path) => infos(&beacon_boot::load_endpoints(path)?)?,
-        None => simulated::infos(spec.spec()),
+        None => simulated::infos(spec.spec())?,
     };
     let catalog = EndpointCatalog::new(infos)?;
     let plan = job_file::plan(&command.file, &spec, &catalog)?;

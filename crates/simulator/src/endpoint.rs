@@ -1,25 +1,27 @@
 //! One endpoint without HTTP: containers, queue, cold starts and latency on the injected clock.
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use beacon_domain::{Clock, Monotonic};
 use beacon_spec::{ModelId, Region, Timestamp};
-use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answers::{answer_text, tokens},
+    behaviour::Behaviour,
     calls::Calls,
-    config::{Behaviour, SimEndpoint, WhenFull},
+    config::{SimEndpoint, WhenFull},
     draw::Draw,
-    stats::Meter,
+    places::{Places, Turn},
+    seen_keys::SeenKeys,
+    stats::{EndpointStats, Meter},
+    work::{Admission, Ask, Finished, Waited, Work},
 };
 
 /// What all endpoints of a simulator share.
@@ -33,79 +35,25 @@ pub(crate) struct Surroundings {
     pub(crate) stop: CancellationToken,
 }
 
-/// The content of a call, as far as an endpoint looks at it.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    pub(crate) prompt: Arc<str>,
-    pub(crate) temperature: f64,
-    pub(crate) max_tokens: u32,
-}
-
-/// A call that the endpoint took.
-pub(crate) enum Admission {
-    /// It is held and will run.
-    Taken(Work),
-    /// 429: no work, come back later.
-    Throttled(Duration),
-    /// 503: no work.
-    Unavailable,
-}
-
-/// A call being worked on; it goes on when nobody waits for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Work {
-    pub(crate) number: u64,
-    pub(crate) behaviour: Behaviour,
-    result: watch::Receiver<Option<Arc<Finished>>>,
-}
-
-/// How a wait for a call ended.
-pub(crate) enum Waited {
-    Finished(Arc<Finished>),
-    /// The time was over first.
-    Pending,
-    /// The simulator was shut down.
-    Gone,
-}
-
-/// A call whose work is done.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) number: u64,
-    pub(crate) behaviour: Behaviour,
-    pub(crate) ask: Ask,
-    /// As told, which a behaviour may falsify.
-    pub(crate) model: ModelId,
-    /// As told, which a behaviour may falsify.
-    pub(crate) region: Region,
-    pub(crate) text: String,
-    pub(crate) tokens: u64,
-    pub(crate) busy: Duration,
-    pub(crate) started_at: Timestamp,
-    pub(crate) completed_at: Timestamp,
-}
-
 /// One endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) config: SimEndpoint,
     pub(crate) around: Surroundings,
     pub(crate) meter: Meter,
-    pub(crate) calls: Calls,
+    calls: Calls,
     draw_seed: u64,
-    slots: Semaphore,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Calls so far.
     calls: u64,
     /// Calls running or queued.
     held: u32,
-    /// Since when each free container is idle; a container that never ran is not in it.
-    idle: Vec<Monotonic>,
-    keys: HashSet<String>,
+    places: Places,
+    keys: SeenKeys,
 }
 
 /// Gives back what a held call takes, also when its task is dropped at shutdown.
@@ -120,35 +68,34 @@ struct Run<'a> {
 impl Endpoint {
     pub(crate) fn new(config: SimEndpoint, around: Surroundings, meter: Meter) -> Self {
         let draw_seed = Draw::endpoint_seed(around.seed, config.id.as_str());
-        let slots = Semaphore::new(config.capacity as usize);
-        Self { config, around, meter, calls: Calls::default(), draw_seed, slots, state: Mutex::default() }
+        let places = Places::new(config.capacity);
+        let state = Mutex::new(State { calls: 0, held: 0, places, keys: SeenKeys::default() });
+        Self { config, around, meter, calls: Calls::default(), draw_seed, state }
     }
 
     /// Takes the call or turns it away. A taken call is held from here on and runs in the background.
     pub(crate) fn call(self: &Arc<Self>, ask: Ask, key: Option<&str>) -> Admission {
         let mut state = self.state();
-        let call = state.calls;
+        let mut draw = Draw::for_call(self.draw_seed, state.calls);
+        let behaviour = self.behaviour(state.calls, &mut draw);
         state.calls += 1;
-        let repeated = key.is_some_and(|key| !state.keys.insert(key.to_owned()));
-        let mut draw = Draw::for_call(self.draw_seed, call);
-        let behaviour = self.behaviour(call, &mut draw);
+        let repeated = key.is_some_and(|key| state.keys.repeats(key));
         let full = state.held >= self.config.capacity && self.config.when_full == WhenFull::Reject;
-        let refused = full || behaviour.refuses();
-        state.held += u32::from(!refused);
+        // A place in the queue is taken with the call's number, whichever task runs first afterwards.
+        let turn = (!full && !behaviour.refuses()).then(|| state.places.line_up());
+        state.held += u32::from(turn.is_some());
         drop(state);
 
         self.meter.record(|stats| {
             stats.calls += 1;
             stats.repeated_keys += u64::from(repeated);
-            stats.rejected += u64::from(refused);
+            stats.rejected += u64::from(turn.is_none());
         });
-        if behaviour == Behaviour::Unavailable {
-            return Admission::Unavailable;
+        match turn {
+            Some(turn) => Admission::Taken(self.begin(ask, behaviour, turn, draw.warm(self.config.warm))),
+            None if behaviour.refuses() && behaviour != Behaviour::Throttle => Admission::Refused(behaviour),
+            None => Admission::Throttled(seconds(self.config.retry_after_s)),
         }
-        if refused {
-            return Admission::Throttled(seconds(self.config.retry_after_s));
-        }
-        Admission::Taken(self.begin(ask, behaviour, draw.warm(self.config.warm)))
     }
 
     /// Counts a call whose input is refused before it reaches the queue.
@@ -178,6 +125,19 @@ impl Endpoint {
         }
     }
 
+    /// Gives the call a result URL; its name there.
+    pub(crate) fn publish(&self, work: &Work) -> String {
+        self.meter.record(|stats| stats.redirects += 1);
+        self.calls.publish(work, self.around.clock.monotonic())
+    }
+
+    /// Looks for the call behind a result URL.
+    pub(crate) fn find(&self, id: &str) -> Option<Work> {
+        self.meter.record(|stats| stats.result_url_reads += 1);
+        let found = self.calls.find(id, self.around.clock.monotonic());
+        found.filter(|work| work.behaviour != Behaviour::Expired)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,33 +152,33 @@ impl Endpoint {
         }
     }
 
-    fn begin(self: &Arc<Self>, ask: Ask, behaviour: Behaviour, warm: Duration) -> Work {
-        self.meter.record(crate::stats::EndpointStats::enter);
+    fn begin(self: &Arc<Self>, ask: Ask, behaviour: Behaviour, turn: Turn, warm: Duration) -> Work {
+        self.meter.record(EndpointStats::enter);
         let number = self.around.numbers.fetch_add(1, Ordering::Relaxed);
-        let (sender, result) = watch::channel(None);
+        let (end, work) = Work::new(number, behaviour);
         let held = Held(Arc::clone(self));
         let stop = self.around.stop.clone();
         self.around.tasks.spawn(async move {
-            let work = async {
-                let (started_at, busy) = held.0.run(warm).await;
+            let run = async {
+                let (started_at, busy) = held.0.run(turn, warm).await;
                 held.0.finish(number, ask, behaviour, started_at, busy)
             };
-            let finished = stop.run_until_cancelled(work).await;
+            let finished = stop.run_until_cancelled(run).await;
             // The place is free before the answer is seen: who reads it may call again at once.
             drop(held);
             if let Some(finished) = finished {
-                sender.send_replace(Some(Arc::new(finished)));
+                end.send_replace(Some(Arc::new(finished)));
             }
         });
-        Work { number, behaviour, result }
+        work
     }
 
-    /// Waits for a container and works; the queue is in order of arrival.
-    async fn run(&self, warm: Duration) -> (Timestamp, Duration) {
-        let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
+    /// Waits for a container and works.
+    async fn run(&self, turn: Turn, warm: Duration) -> (Timestamp, Duration) {
+        turn.come().await;
         let started_at = self.around.clock.now();
         let run = Run { endpoint: self, started: self.around.clock.monotonic() };
-        let cold = !self.take_warm_container(run.started);
+        let cold = self.state().places.starts_cold(run.started, seconds(self.config.idle_after_s));
         self.meter.record(|stats| {
             stats.start();
             stats.cold_starts += u64::from(cold);
@@ -228,14 +188,6 @@ impl Endpoint {
             self.around.clock.sleep_until(run.started + start_up + warm).await;
         }
         (started_at, self.around.clock.monotonic().since(run.started))
-    }
-
-    /// Takes the container that was used last; those idle for too long are gone.
-    fn take_warm_container(&self, now: Monotonic) -> bool {
-        let idle_after = seconds(self.config.idle_after_s);
-        let mut state = self.state();
-        state.idle.retain(|since| now.since(*since) <= idle_after);
-        state.idle.pop().is_some()
     }
 
     fn finish(
@@ -259,9 +211,19 @@ impl Endpoint {
             }
             _ => {}
         }
-        let tokens = tokens(&text);
-        let completed_at = self.around.clock.now();
-        Finished { number, behaviour, ask, model, region, text, tokens, busy, started_at, completed_at }
+        Finished {
+            number,
+            behaviour,
+            struck: AtomicBool::new(false),
+            ask,
+            model,
+            region,
+            tokens: tokens(&text),
+            text,
+            busy,
+            started_at,
+            completed_at: self.around.clock.now(),
+        }
     }
 }
 
@@ -275,11 +237,12 @@ impl Drop for Held {
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         let now = self.endpoint.around.clock.monotonic();
-        self.endpoint.state().idle.push(now);
+        // Counted as ended before the next may begin, so that never more run than there are places.
         self.endpoint.meter.record(|stats| {
             stats.running -= 1;
-            stats.gpu_seconds += now.since(self.started).as_secs_f64();
+            stats.gpu_time += now.since(self.started);
         });
+        self.endpoint.state().places.leave(now);
     }
 }
 

@@ -1,0 +1,87 @@
+//! Samples are read as what they are: endpoints files or simulator files, unknown settings refused (O2).
+
+use std::path::{Path, PathBuf};
+
+use beacon_boot::{EndpointsFile, parse_toml};
+use beacon_simulator::SimConfig;
+
+/// What a sample is.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Endpoints,
+    Simulator,
+}
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Reads the text as both; exactly one must hold.
+fn kind(text: &str) -> Result<Kind, String> {
+    let endpoints =
+        parse_toml::<EndpointsFile>(text).and_then(|file| file.validate().map_err(|error| error.to_string()));
+    let simulator =
+        parse_toml::<SimConfig>(text).and_then(|config| config.check().map_err(|error| error.to_string()));
+    match (endpoints, simulator) {
+        (Ok(()), Err(_)) => Ok(Kind::Endpoints),
+        (Err(_), Ok(())) => Ok(Kind::Simulator),
+        (Ok(()), Ok(())) => Err("it could be either; give it an [[endpoint]]".to_owned()),
+        (Err(endpoints), Err(simulator)) => {
+            Err(format!("no endpoints file:\n{endpoints}\nno simulator file:\n{simulator}"))
+        }
+    }
+}
+
+/// The TOML files of a folder, with their names.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let Ok(entries) = std::fs::read_dir(root().join(folder)) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let toml = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    toml.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// The fenced TOML blocks of a document, with their places.
+fn blocks(document: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match &mut open {
+            None if line == "```toml" => open = Some((format!("{document}:{}", number + 1), String::new())),
+            Some(_) if line == "```" => blocks.extend(open.take()),
+            Some((_, block)) => *block += &format!("{line}\n"),
+            None => {}
+        }
+    }
+    assert!(open.is_none(), "{document} ends inside a block");
+    blocks
+}
+
+#[test]
+fn every_sample_is_an_endpoints_file_or_a_simulator_file() {
+    let mut samples = files("examples/endpoints");
+    samples.extend(files("docs/samples"));
+    samples.extend(blocks("docs/CONFIG.md"));
+    samples.extend(blocks("README.md"));
+
+    let mut kinds = Vec::new();
+    for (name, text) in &samples {
+        kinds.push(kind(text).unwrap_or_else(|problem| panic!("{name}: {problem}")));
+    }
+
+    for expected in [Kind::Endpoints, Kind::Simulator] {
+        let found = kinds.iter().filter(|kind| **kind == expected).count();
+        assert!(found >= 2, "{found} samples are {expected:?}: {samples:#?}");
+    }
+}
+
+#[test]
+fn a_sample_with_an_unknown_setting_or_an_impossible_value_is_none() {
+    let good = "[[endpoint]]\nid = \"e\"\nmodel = \"m\"\nregion = \"EU\"\n";
+    assert_eq!(kind(good), Ok(Kind::Simulator));
+
+    assert!(kind(&format!("{good}colour = 1\n")).unwrap_err().contains("colour"));
+    assert!(kind(&format!("{good}capacity = 0\n")).unwrap_err().contains("capacity must be at least 1"));
+    assert!(kind("").unwrap_err().contains("either"));
+}
