@@ -85,6 +85,11 @@ impl<'a> Field<'a> {
         matches!(self.value, Some(Value::String(_)))
     }
 
+    /// Whether it is an object.
+    pub(crate) const fn is_object(&self) -> bool {
+        matches!(self.value, Some(Value::Object(_)))
+    }
+
     /// An error about this member.
     pub(crate) fn invalid(&self, reason: impl ToString) -> VerifyError {
         VerifyError::field(&self.path, reason)

@@ -1,5 +1,6 @@
 //! Exported records, checked offline as they arrive: every signature, the order, and the close over them (L8).
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
@@ -136,10 +137,11 @@ impl RecordsCheck {
 
     fn receipt(&mut self, mut value: Value) -> Result<(), String> {
         // The tree is over all lines, whether they hold or not: else one bad line would hide another.
-        self.root.push(Sha256Digest::of(&canonicalize(&value, Dialect::JavaScript)));
+        let canonical = canonicalize(&value, Dialect::JavaScript);
+        self.root.push(Sha256Digest::of(&canonical));
         self.receipts += 1;
         self.signature(&mut value)?;
-        let body: ReceiptBody = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let body: ReceiptBody = read(&canonical)?;
         match body.outcome.as_str() {
             "completed" => self.completed += 1,
             "failed" => self.failed += 1,
@@ -157,7 +159,7 @@ impl RecordsCheck {
     }
 
     fn closing(&mut self, mut value: Value) -> Result<(), String> {
-        let close: Close = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+        let close: Close = read(&canonicalize(&value, Dialect::JavaScript))?;
         let judged = self.signature(&mut value);
         let judged = judged.and_then(|()| self.common.check(&close.body.job, close.body.spec_digest));
         self.close = Some(close);
@@ -210,6 +212,11 @@ impl Common {
         }
         Ok(())
     }
+}
+
+/// Reads a record's canonical bytes, in which a whole number has one spelling.
+fn read<T: DeserializeOwned>(canonical: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(canonical).map_err(|error| error.to_string())
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

@@ -40,8 +40,11 @@ pub(crate) fn stamps(job: &Value) -> Result<Stamps, VerifyError> {
 pub(crate) fn job(value: &Value, digest: Sha256Digest) -> Result<JobSpec, VerifyError> {
     let root = Field::root(value);
     let benchmark = root.member("benchmark")?;
-    let name = benchmark.member("name")?.text(limits::MAX_BENCHMARK_CHARS)?;
-    let name = name.ok_or(VerifyError::MissingField("benchmark.name"))?;
+    let named = benchmark.member("name")?;
+    let name = named.text(limits::MAX_BENCHMARK_CHARS)?.ok_or(VerifyError::MissingField("benchmark.name"))?;
+    if name.chars().any(char::is_control) {
+        return Err(named.must("a text without control characters"));
+    }
     let version = |of: &Field<'_>| {
         of.member("version")?.text(limits::MAX_VERSION_CHARS).map(|text| text.map(str::to_owned))
     };
@@ -91,8 +94,7 @@ fn job_name(root: &Field<'_>, benchmark: &str, digest: Sha256Digest) -> Result<J
         return Ok(name);
     }
     let start: String = benchmark.chars().take(JobName::MAX_CHARS - 13).collect();
-    JobName::new(format!("{start}-{}", &digest.to_string()[..12]))
-        .map_err(|error| VerifyError::field("benchmark.name", format_args!("cannot be used: {error}")))
+    Ok(JobName::new(format!("{start}-{}", &digest.to_string()[..12])).expect("checked above"))
 }
 
 /// From `sampling`, else from `benchmark.input.data`, where older jobs have it.

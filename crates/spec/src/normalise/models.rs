@@ -33,8 +33,10 @@ fn listed(asked: &Field<'_>, common: &[Region]) -> Result<Vec<ModelAsk>, VerifyE
 fn model(one: &Field<'_>, common: &[Region]) -> Result<ModelAsk, VerifyError> {
     let (id, own) = if one.is_text() {
         (one.clone(), Vec::new())
-    } else {
+    } else if one.is_object() {
         (one.member("id")?, regions(&one.member("regions")?)?)
+    } else {
+        return Err(one.must("a model's id, or an object with an id"));
     };
     let text = id.text(ModelId::MAX_CHARS)?.ok_or_else(|| id.must("a model's id"))?;
     let id = ModelId::new(text).map_err(|error| id.unusable(&error))?;

@@ -52,6 +52,9 @@ fn question(field: &Field<'_>) -> Result<Question, VerifyError> {
             _ => free_text(field),
         };
     }
+    if !field.is_object() {
+        return Err(field.must("a text, an id of the catalogue, or an object with an id and a text"));
+    }
     let (id, text) = (field.member("id")?, field.member("text")?);
     let named = id.text(QuestionId::MAX_CHARS)?.ok_or_else(|| id.must("an id, beside a text"))?;
     let question = free_text(&text)?;
