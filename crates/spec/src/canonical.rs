@@ -1,7 +1,5 @@
 //! The canonical bytes of a JSON value: RFC 8785 (JCS), and the Go form of older signers.
 
-use std::fmt::Write as _;
-
 use serde_json::{Number, Value};
 
 use crate::{VerifyError, parse::parse_strict};
@@ -91,7 +89,7 @@ fn write_string(out: &mut String, text: &str, dialect: Dialect) {
     out.push('"');
     let mut written = 0;
     for (at, c) in text.char_indices() {
-        let short = match (c, dialect) {
+        let escape = match (c, dialect) {
             ('"', _) => "\\\"",
             ('\\', _) => "\\\\",
             ('\n', _) => "\\n",
@@ -99,14 +97,21 @@ fn write_string(out: &mut String, text: &str, dialect: Dialect) {
             ('\t', _) => "\\t",
             ('\u{8}', Dialect::JavaScript) => "\\b",
             ('\u{c}', Dialect::JavaScript) => "\\f",
-            ('\0'..='\u{1f}', _) | ('<' | '>' | '&' | '\u{2028}' | '\u{2029}', Dialect::Go) => "",
+            ('\0'..='\u{f}', _) => "\\u000",
+            ('\u{10}'..='\u{1f}', _) => "\\u001",
+            ('<', Dialect::Go) => "\\u003c",
+            ('>', Dialect::Go) => "\\u003e",
+            ('&', Dialect::Go) => "\\u0026",
+            ('\u{2028}', Dialect::Go) => "\\u2028",
+            ('\u{2029}', Dialect::Go) => "\\u2029",
             _ => continue,
         };
         out.push_str(&text[written..at]);
         written = at + c.len_utf8();
-        out.push_str(short);
-        if short.is_empty() {
-            write!(out, "\\u{:04x}", c as u32).expect("writing to a string cannot fail");
+        out.push_str(escape);
+        // The two escapes of five characters still lack their last digit.
+        if escape.len() == "\\u000".len() {
+            out.push(char::from_digit(c as u32 % 16, 16).expect("it is below 16"));
         }
     }
     out.push_str(&text[written..]);
