@@ -8,6 +8,8 @@ mod cancel;
 mod crash_recovery;
 mod databases;
 mod drain;
+mod help;
+mod simulate;
 mod submit_to_done;
 
 use std::path::Path;

@@ -31,7 +31,7 @@ impl Simulator {
         for (model, region) in cells {
             writeln!(
                 config,
-                "[[endpoints]]\nid = \"{region}/{model}\"\nmodel = \"{model}\"\nregion = \"{region}\"\n{behaviour}"
+                "[[endpoint]]\nid = \"{region}/{model}\"\nmodel = \"{model}\"\nregion = \"{region}\"\n{behaviour}"
             )
             .expect("writing to a string cannot fail");
         }
