@@ -9,6 +9,7 @@ mod crash_recovery;
 mod databases;
 mod drain;
 mod help;
+mod original_workload;
 mod simulate;
 mod submit_to_done;
 

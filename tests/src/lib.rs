@@ -2,6 +2,8 @@
 
 mod process;
 mod simulator;
+mod virtual_run;
 
 pub use process::{Finished, Process, beacon, root};
 pub use simulator::Simulator;
+pub use virtual_run::virtual_run;

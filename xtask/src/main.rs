@@ -1,5 +1,6 @@
-//! The project's own tasks: `cargo xtask tidy`, `cargo xtask test`, `cargo xtask ci`.
+//! The project's own tasks: `cargo xtask tidy`, `test`, `bench`, `ci`.
 
+mod bench;
 mod ci;
 mod needs;
 mod root;
@@ -24,6 +25,8 @@ enum Task {
     Tidy,
     /// See that what the tests need is there, run all tests, and count them.
     Test(test::TestArguments),
+    /// Measure a release build and print figures beside their bounds.
+    Bench(bench::BenchArguments),
     /// Everything a change must pass: formatting, lints, tidy, docs, tests. Stops at the first failure.
     Ci,
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Tidy => tidy::report(&root::workspace()),
         Task::Test(arguments) => test::report(&arguments),
+        Task::Bench(arguments) => bench::report(&arguments),
         Task::Ci => ci::report(),
     };
     result.unwrap_or_else(|error| {
