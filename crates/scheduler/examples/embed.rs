@@ -12,22 +12,9 @@ use beacon_store::MemoryStore;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (model, region) = (ModelId::new("echo")?, Region::UsEast);
-    let id = EndpointId::new("here");
-    let info = EndpointInfo {
-        id,
-        model,
-        region,
-        limit: 2,
-        account: None,
-        cold_probe: false,
-        adaptive: None,
-        price_micros_per_s: 0,
-        timing: None,
-    };
+    let info = EndpointInfo::new(EndpointId::new("here"), ModelId::new("echo")?, Region::UsEast);
     let backend = FunctionBackend::new(info, |request, _context| async move {
-        let text = format!("you asked: {}", request.prompt);
-        Ok(Answer::of_text(text))
+        Ok(Answer::of_text(format!("you asked: {}", request.prompt)))
     });
     let store = Arc::new(MemoryStore::new());
     let ports = Ports {

@@ -1,6 +1,6 @@
 //! The log events that tell how a job goes. Each reads well alone and carries its ids as fields.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use beacon_domain::{BatchDone, BatchStarted, JobEnded, StoreError};
 use tracing::info;
@@ -23,7 +23,7 @@ impl fmt::Display for Chain<'_> {
 /// A question batch starts.
 pub(crate) fn started(batches: &[BatchStarted]) {
     for batch in batches {
-        let gap_ms = batch.gap.map(|gap| gap.as_millis());
+        let gap_ms = batch.gap.map(whole_ms);
         info!(
             job = %batch.job, question = %batch.question, number = batch.number, total = batch.total,
             executions = batch.executions, gap_ms,
@@ -38,7 +38,7 @@ pub(crate) fn changes(batches: &[BatchDone], jobs: &[JobEnded]) {
         info!(
             job = %batch.job, question = %batch.question, number = batch.number, total = batch.total,
             executions = batch.counts.total(), completed = batch.counts.completed,
-            duration_ms = batch.duration.as_millis(),
+            duration_ms = whole_ms(batch.duration),
             "question batch completed"
         );
     }
@@ -49,4 +49,9 @@ pub(crate) fn changes(batches: &[BatchDone], jobs: &[JobEnded]) {
             job.job.short(), job.state, job.counts.completed, job.counts.total()
         );
     }
+}
+
+/// JSON logs write 128-bit numbers as text.
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,13 @@
 //! `beacon jobs`, `show` and `cancel`.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::bail;
 use beacon_boot::{Access, Runtime};
-use beacon_domain::{CancelReason, JobFilter, JobState, JobSummary, JobView, Progress};
+use beacon_domain::{
+    Bound, CancelReason, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress, WaitReason,
+};
+use beacon_spec::Timestamp;
 use serde_json::json;
 
 use super::line;
@@ -38,7 +41,9 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
     if as_json {
         line(serde_json::to_string(&progress)?)?
     } else {
-        print(&progress)?
+        print(&progress)?;
+        let matrix = runtime.view.matrix(job.id).await?;
+        waiting(&progress, &matrix, runtime.clock.now())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,10 +114,8 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
         let counts = &endpoint.counts;
         let (done, total) = (counts.total() - counts.open(), counts.total());
         line(format_args!(
-            "  {:<32} {done:>5}/{total:<5} {:>3} in flight{}",
-            endpoint.endpoint,
-            endpoint.in_flight,
-            waits(job.state, endpoint)
+            "  {:<32} {done:>5}/{total:<5} {:>3} in flight",
+            endpoint.endpoint, endpoint.in_flight
         ))?;
     }
     // The makespan is first dispatch to end (S12).
@@ -122,18 +125,36 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Why an endpoint's executions wait, if they do (S11).
-fn waits(state: JobState, endpoint: &beacon_domain::EndpointView) -> String {
-    use beacon_domain::Gate;
-    if state.is_terminal() || endpoint.counts.open() == endpoint.counts.running {
-        return String::new();
+/// Why executions wait, counted by reason (S11).
+fn waiting(progress: &Progress, matrix: &Matrix, now: Timestamp) -> anyhow::Result<()> {
+    let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
+    for cell in &matrix.cells {
+        let endpoint = progress.endpoints.iter().find(|view| Some(&view.endpoint) == cell.endpoint.as_ref());
+        if let Some(reason) = WaitReason::of(cell, endpoint, now) {
+            *reasons.entry(explain(reason, cell)).or_default() += 1;
+        }
     }
-    match endpoint.gate {
-        Some(Gate::Cold) => "; waits for the cold endpoint's first answer".to_owned(),
-        Some(Gate::Throttled { until }) => format!("; throttled by the endpoint until {until}"),
-        Some(Gate::Broken { until }) => format!("; the endpoint keeps failing, next try {until}"),
-        _ if endpoint.limit.is_some_and(|limit| endpoint.in_flight >= limit) => "; at its limit".to_owned(),
-        _ if endpoint.counts.queued == 0 => "; waits for the question before".to_owned(),
-        _ => String::new(),
+    for (reason, count) in reasons {
+        line(format_args!("  {count:>5} wait {reason}"))?;
+    }
+    Ok(())
+}
+
+fn explain(reason: WaitReason, cell: &CellView) -> String {
+    let endpoint = cell.endpoint.as_ref().map_or("its endpoint", EndpointId::as_str);
+    match reason {
+        WaitReason::Batch => "for the question before".to_owned(),
+        WaitReason::Retry { at } => format!("for their next attempt at {at}"),
+        WaitReason::ColdProbe => format!("for the first answer of {endpoint}, which is cold"),
+        WaitReason::Throttled { until } => format!("for {endpoint}, which asked for a pause until {until}"),
+        WaitReason::Breaker { until } => format!("for {endpoint}, which keeps failing, until {until}"),
+        WaitReason::Limit { bound: Bound::Endpoint } => format!("for {endpoint}, which is at its limit"),
+        WaitReason::Limit { bound: Bound::Account } => {
+            format!("for the account of {endpoint}, which is at its limit")
+        }
+        WaitReason::Limit { bound: Bound::Global } => "for the limit over all endpoints".to_owned(),
+        WaitReason::Limit { bound: Bound::DayBudget } => "for tomorrow: the day's budget is spent".to_owned(),
+        WaitReason::Limit { bound: Bound::Worker } => format!("for a free slot of the worker on {endpoint}"),
+        WaitReason::Worker => "for a worker".to_owned(),
     }
 }
