@@ -108,7 +108,7 @@ async fn a_truncated_answer_ends_before_the_length_that_it_promised() {
 #[tokio::test]
 async fn a_hanging_call_says_nothing_past_every_window_and_holds_no_place() {
     let site = Site::with(vec![scripted(&[Behaviour::Hang])]).await;
-    let mut stream = send(site.addr(), "POST", "/e/us-east~m/", &ask("why?").to_string()).await.unwrap();
+    let stream = send(site.addr(), "POST", "/e/us-east~m/", &ask("why?").to_string()).await.unwrap();
     site.until(|stats| stats.total.executions == 1 && stats.total.in_flight == 0).await;
 
     site.advance(100_000.0);
