@@ -28,6 +28,8 @@ CREATE TABLE jobs (
     canonical_digest BLOB NOT NULL,
     sampling TEXT NOT NULL,
     models TEXT NOT NULL,
+    -- How many rows it has in batches.
+    batch_count INTEGER NOT NULL,
     close TEXT,
     spec BLOB NOT NULL
 );
@@ -54,11 +56,14 @@ CREATE TABLE batches (
     PRIMARY KEY (job, b)
 ) WITHOUT ROWID;
 
+CREATE INDEX batches_undone ON batches (job, b) WHERE state <> 'done';
+
 CREATE TABLE endpoints (
     no INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     account TEXT,
     gate TEXT,
+    bound TEXT,
     max_in_flight INTEGER
 );
 
@@ -79,7 +84,9 @@ CREATE TABLE executions (
     expiries INTEGER NOT NULL DEFAULT 0,
     token INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER,
-    dispatched_at INTEGER,
+    -- The first dispatch; the execution's own clock starts here.
+    started_at INTEGER,
+    -- 0 when the process that held the lease is known to be gone.
     lease_until INTEGER,
     worker TEXT,
     resume TEXT,
@@ -87,8 +94,8 @@ CREATE TABLE executions (
 ) WITHOUT ROWID;
 CREATE INDEX executions_queued ON executions (endpoint, job, not_before, n) WHERE state = 'queued';
 CREATE INDEX executions_backing_off ON executions (endpoint, not_before) WHERE state = 'queued' AND not_before > 0;
-CREATE INDEX executions_running ON executions (endpoint) WHERE state = 'running';
-CREATE INDEX executions_leases ON executions (lease_until) WHERE state = 'running';
+-- Small: there are never more rows in it than calls in flight.
+CREATE INDEX executions_running ON executions (endpoint, lease_until) WHERE state = 'running';
 
 CREATE TABLE results (
     job INTEGER NOT NULL,

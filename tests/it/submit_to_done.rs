@@ -1,21 +1,6 @@
-//! A job from its file to its receipts, and what a person meets when something is wrong.
+//! A job from its file to its receipts.
 
-use std::{path::Path, process::Output};
-
-use beacon_tests::{beacon, root};
-use serde_json::Value;
-
-fn run(folder: &Path, args: &[&str]) -> Output {
-    beacon().args(args).current_dir(folder).output().unwrap()
-}
-
-fn example(name: &str) -> String {
-    root().join("examples").join(name).display().to_string()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::{example, run};
 
 // L1, L8, P11
 #[test]
@@ -29,70 +14,61 @@ fn a_job_runs_to_its_end_and_its_receipts_verify_and_the_same_command_shows_the_
     std::fs::write(folder.path().join("receipts.jsonl"), &receipts.stdout).unwrap();
     let verified = run(folder.path(), &["verify", "receipts.jsonl", "--json"]);
 
-    let summary: Value = serde_json::from_slice(&first.stdout).unwrap();
-    assert_eq!(summary["executions_completed"], 9, "{}", stderr(&first));
+    assert_eq!(first.json()["executions_completed"], 9, "{}", first.stderr);
     assert_eq!(again.stdout, first.stdout, "a finished job shows its result");
-    let verdict: Value = serde_json::from_slice(&verified.stdout).unwrap();
+    let verdict = verified.json();
     assert_eq!((&verdict["verdict"], &verdict["receipts"]), (&"good".into(), &9.into()));
 }
 
+// P11
 #[test]
-fn a_changed_job_is_refused_with_its_reason_and_leaves_no_database() {
+fn fresh_runs_a_finished_job_anew_and_keeps_the_first_result() {
     let folder = tempfile::tempdir().unwrap();
-    let text = std::fs::read_to_string(example("two-questions.signed.json")).unwrap();
-    std::fs::write(folder.path().join("job.json"), text.replace("identity_basic", "math_basic")).unwrap();
+    let job = example("two-questions.signed.json");
 
-    let output = run(folder.path(), &["run", "job.json", "--keys", &example("keys.json")]);
+    let first = run(folder.path(), &["run", &job, "--json"]).json();
+    let fresh = run(folder.path(), &["run", &job, "--json", "--fresh"]).json();
+    let jobs = run(folder.path(), &["jobs", "--json"]);
 
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("the signature does not hold"), "{}", stderr(&output));
-    assert!(!folder.path().join("beacon.db").exists());
+    assert_ne!(first["job_id"], fresh["job_id"]);
+    assert_eq!(fresh["executions_completed"], 12);
+    assert_eq!(jobs.stdout.lines().count(), 2);
 }
 
-// P4
+// L8
 #[test]
-fn hostile_files_are_refused_with_a_reason() {
+fn a_changed_receipt_a_missing_one_and_a_cut_export_are_found() {
     let folder = tempfile::tempdir().unwrap();
-    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
-    let cases = [
-        (r#"{"a":1,"a":2}"#.to_owned(), "duplicate key"),
-        (deep, "nested deeper"),
-        (" ".repeat(50_000_000), "at most 16777216"),
-        ("{}".to_owned(), "public_key is missing"),
-        (String::new(), "empty"),
-    ];
-    for (text, reason) in cases {
-        std::fs::write(folder.path().join("job.json"), text).unwrap();
+    run(folder.path(), &["run", &example("two-questions.signed.json")]);
+    let receipts = run(folder.path(), &["receipts", "two-questions-example"]).stdout;
+    let lines: Vec<&str> = receipts.lines().collect();
+    let check = |text: String, expected: &str| {
+        std::fs::write(folder.path().join("receipts.jsonl"), text).unwrap();
+        let verified = run(folder.path(), &["verify", "receipts.jsonl", "--json"]);
+        assert_eq!(verified.code, Some(2), "{expected}");
+        assert!(verified.json()["problems"].to_string().contains(expected), "{}", verified.stdout);
+    };
 
-        let output = run(folder.path(), &["run", "job.json", "--keys", &example("keys.json")]);
+    check(receipts.replacen("\"run\":1", "\"run\":2", 1), "line 1");
+    check(lines[1..].join("\n"), "the close does not cover exactly these receipts");
+    check(lines[..12].join("\n"), "no close");
+    let swapped = [&[lines[1], lines[0]], &lines[2..]].concat();
+    check(swapped.join("\n"), "the close does not cover exactly these receipts");
+}
 
-        assert_eq!(output.status.code(), Some(2), "{reason}");
-        assert!(stderr(&output).contains(reason), "{reason}: {}", stderr(&output));
+#[test]
+fn results_come_as_a_table_as_json_lines_and_as_csv() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["run", &example("two-questions.signed.json")]);
+    let results =
+        |format: &str| run(folder.path(), &["results", "two-questions-example", "--format", format]);
+
+    let (table, jsonl, csv) = (results("table"), results("jsonl"), results("csv"));
+
+    assert_eq!(table.stdout.lines().filter(|line| line.contains("[simulated]")).count(), 12);
+    for line in jsonl.stdout.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(record["answer"]["text"].as_str().unwrap().starts_with("[simulated]"));
     }
-}
-
-#[test]
-fn every_endpoints_file_of_the_examples_is_understood() {
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["simulator", "modal", "ollama", "openai"] {
-        let endpoints = example(&format!("endpoints/{file}.toml"));
-        let job = example("three-models.signed.json");
-
-        let output = run(folder.path(), &["plan", &job, "--endpoints", &endpoints, "--accept-unsupported"]);
-
-        assert_eq!(output.status.code(), Some(0), "{file}: {}", stderr(&output));
-    }
-}
-
-#[test]
-fn a_file_that_is_no_database_is_left_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("beacon.db");
-    std::fs::write(&path, "precious notes, not a database at all".repeat(100)).unwrap();
-    let before = std::fs::read(&path).unwrap();
-
-    let output = run(folder.path(), &["run", &example("three-models.signed.json")]);
-
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!((jsonl.stdout.lines().count(), csv.stdout.lines().count()), (12, 13));
 }

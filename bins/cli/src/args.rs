@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use beacon_boot::LogFormat;
+use beacon_spec::Profile;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
 use crate::simulated::{self, Cells};
@@ -69,7 +70,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Group)]
 pub(crate) struct Keygen {
-    /// Where the secret seed goes; only its owner can read it
+    /// Where the secret seed goes; only its owner can read it, and an existing file is never overwritten
     #[arg(long, default_value = "signing.key")]
     pub(crate) out: PathBuf,
     /// The key's id in the ring
@@ -79,14 +80,23 @@ pub(crate) struct Keygen {
 
 #[derive(Debug, Group)]
 pub(crate) struct Sign {
-    /// The job, unsigned JSON
+    /// The job, JSON; one that the same key signed before gets a new time stamp and nonce
     pub(crate) job: PathBuf,
     /// The secret seed made by keygen
     #[arg(long)]
     pub(crate) key: PathBuf,
-    /// Where the signed job goes [default: standard output]
+    /// Where the signed job goes, replaced whole; never the job itself [default: standard output]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// What is signed: P; or L1, L2, L3, L4 for old verifiers that know nothing newer
+    #[arg(long, default_value_t = Profile::Jcs)]
+    pub(crate) profile: Profile,
+    /// Make a DSSE envelope: the job's bytes are signed as they are sent
+    #[arg(long, conflicts_with = "profile")]
+    pub(crate) dsse: bool,
+    /// Replace the time stamp and the nonce that the job has
+    #[arg(long)]
+    pub(crate) refresh: bool,
 }
 
 #[derive(Debug, Group)]
@@ -99,6 +109,12 @@ pub(crate) struct Verify {
     /// Canonical bytes to compare with; the first difference is shown
     #[arg(long)]
     pub(crate) canonical: Option<PathBuf>,
+    /// For receipts: the signed job that they must be about
+    #[arg(long)]
+    pub(crate) job: Option<PathBuf>,
+    /// For receipts: the runner's public key that must have signed them, padded base64
+    #[arg(long)]
+    pub(crate) runner_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Group)]
@@ -146,6 +162,10 @@ pub(crate) struct Run {
     /// Calls in flight in this process
     #[arg(long, default_value_t = 1024)]
     pub(crate) slots: u32,
+    /// Seconds that the database may fail, as on a full disk, before the run gives up; until then answers wait in
+    /// memory and no call is started
+    #[arg(long, default_value_t = 300)]
+    pub(crate) patience: u64,
 }
 
 #[derive(Debug, Group)]
@@ -162,6 +182,9 @@ pub(crate) struct Check {
     /// The endpoints file
     #[arg(long)]
     pub(crate) endpoints: PathBuf,
+    /// Also send one small real request to each endpoint; it may start containers and cost money
+    #[arg(long)]
+    pub(crate) call: bool,
 }
 
 #[derive(Debug, Group)]

@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 const TABLE_EVERY: Duration = Duration::from_millis(100);
 const LINES_EVERY: Duration = Duration::from_secs(1);
+/// A look may take one part of so many of the time.
+const SHARE: u32 = 50;
 /// A table longer than a screen helps nobody; larger jobs get one bar.
 const MOST_ROWS: usize = 40;
 
@@ -25,10 +27,12 @@ pub(crate) async fn show(
     let mut wakeup = wakeups.subscribe(Topic::Job(job));
     loop {
         wakeup.mark_unchanged();
+        let looked = clock.monotonic();
         if let Ok(progress) = view.progress(job).await {
             shown.draw(&progress);
         }
-        let next = clock.monotonic() + every;
+        // A look at a large job takes a while; looking stays cheap beside the run.
+        let next = looked + every.max(clock.monotonic().since(looked) * SHARE);
         tokio::select! {
             () = clock.sleep_until(next) => {}
             () = done.cancelled() => break,

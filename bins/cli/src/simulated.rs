@@ -131,12 +131,12 @@ mod tests {
     fn a_strange_id_and_an_open_address_make_a_file_that_can_be_used() {
         let mut config =
             SimConfig::for_cells(&[(ModelId::new("m").unwrap(), Region::UsEast)], COLD, Warm::default());
-        config.endpoints[0].id = beacon_domain::EndpointId::new("a \"b\"\\\n/ä");
+        config.endpoints[0].id = beacon_domain::EndpointId::new("a \"b\"\\/ä");
 
         let written = endpoints(&config, ([0, 0, 0, 0], 80).into()).unwrap();
 
         written.validate().unwrap();
-        assert_eq!(written.endpoint[0].id(), "a \"b\"\\\n/ä");
-        assert_eq!(written.endpoint[0].inference_url, "http://127.0.0.1:80/e/a__b___~_/");
+        assert_eq!(written.endpoint[0].id(), "a \"b\"\\/ä");
+        assert_eq!(written.endpoint[0].inference_url, "http://127.0.0.1:80/e/a__b__~_/");
     }
 }

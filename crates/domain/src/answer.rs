@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_spec::{ModelId, Region};
+use beacon_spec::{ModelId, Region, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A finished answer. Empty text is an answer too (C5).
@@ -22,8 +22,29 @@ pub struct Answer {
     pub system_fingerprint: Option<String>,
     /// The provider's id of the call, if told (response id, function call id).
     pub provider_call_id: Option<String>,
+    /// When the provider says that it started, if told (L6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_started_at: Option<Timestamp>,
     /// How many result URLs were read before the answer came (C1).
     pub redirects: u32,
+}
+
+impl Answer {
+    /// An answer of which nothing but the text is known.
+    #[must_use]
+    pub fn of_text(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            model_observed: None,
+            region_observed: None,
+            usage: Usage::default(),
+            finish_reason: None,
+            system_fingerprint: None,
+            provider_call_id: None,
+            provider_started_at: None,
+            redirects: 0,
+        }
+    }
 }
 
 /// What a call consumed, as far as the provider tells. Absent is unknown, never zero.

@@ -16,6 +16,9 @@ pub struct AttemptRecord {
     pub queued_at: Timestamp,
     /// When the call was dispatched.
     pub dispatched_at: Timestamp,
+    /// When the provider says that it started, if told (L6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Timestamp,
     /// Dispatch to end, on a clock that never jumps.

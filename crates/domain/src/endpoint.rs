@@ -65,6 +65,24 @@ pub struct EndpointInfo {
     pub timing: Option<Timing>,
 }
 
+impl EndpointInfo {
+    /// An endpoint that takes one call at a time and of which nothing else is known.
+    #[must_use]
+    pub const fn new(id: EndpointId, model: ModelId, region: Region) -> Self {
+        Self {
+            id,
+            model,
+            region,
+            limit: 1,
+            account: None,
+            cold_probe: false,
+            adaptive: None,
+            price_micros_per_s: 0,
+            timing: None,
+        }
+    }
+}
+
 /// What an operator expects of an endpoint; only for estimates, never for limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {

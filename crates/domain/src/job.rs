@@ -25,7 +25,7 @@ pub enum JobState {
     Queued,
     /// At least one execution was dispatched.
     Running,
-    /// Every execution completed.
+    /// Every execution that an endpoint serves completed.
     Completed,
     /// Ended with some executions completed and others not.
     CompletedWithFailures,
@@ -109,9 +109,10 @@ impl JobState {
         match reason {
             Some(EndReason::Cancel) => Self::Cancelled,
             Some(EndReason::Deadline) => Self::TimedOut,
-            _ if counts.completed == counts.total() => Self::Completed,
-            _ if counts.completed > 0 => Self::CompletedWithFailures,
-            _ => Self::Failed,
+            _ if counts.completed == 0 => Self::Failed,
+            // What nobody serves is known from the plan on; it is no failure of the run (P9).
+            _ if counts.completed + counts.unsupported == counts.total() => Self::Completed,
+            _ => Self::CompletedWithFailures,
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Lease {
     pub resume: Option<ResumeToken>,
     /// When the execution could first be claimed; queue time starts here.
     pub queued_at: Timestamp,
+    /// When its first attempt was dispatched; this claim's time for the first one. The execution's clock starts here.
+    pub started_at: Timestamp,
     /// When the job ends whatever happens.
     pub job_deadline: Timestamp,
     /// The attempt's time limit that the spec asks for, if it does.

@@ -17,6 +17,7 @@ mod record;
 mod request;
 mod store;
 mod view;
+mod wait;
 mod wakeup;
 
 pub use answer::{Answer, Usage};
@@ -40,4 +41,5 @@ pub use view::{
     BatchView, CellView, EndpointView, ExecutionRecord, JobFilter, JobSummary, Matrix, Page, Progress,
     StateCounts,
 };
+pub use wait::{Bound, WaitReason};
 pub use wakeup::{Topic, Wakeup, Wakeups};

@@ -6,7 +6,7 @@ use beacon_spec::{Close, JobName, KeyId, ModelId, QuestionId, Receipt, Region, S
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Answer, AttemptRecord, BatchState, Batching, CallError, EndReason, EndpointId, ExecutionId,
+    Answer, AttemptRecord, BatchState, Batching, Bound, CallError, EndReason, EndpointId, ExecutionId,
     ExecutionState, Gate, JobId, JobState, Verdict,
 };
 
@@ -42,6 +42,21 @@ impl StateCounts {
     #[must_use]
     pub const fn open(&self) -> u32 {
         self.blocked + self.queued + self.running
+    }
+
+    /// The count of one state.
+    #[must_use]
+    pub const fn of(&self, state: ExecutionState) -> u32 {
+        match state {
+            ExecutionState::Blocked => self.blocked,
+            ExecutionState::Queued => self.queued,
+            ExecutionState::Running => self.running,
+            ExecutionState::Completed => self.completed,
+            ExecutionState::Failed => self.failed,
+            ExecutionState::Cancelled => self.cancelled,
+            ExecutionState::TimedOut => self.timed_out,
+            ExecutionState::Unsupported => self.unsupported,
+        }
     }
 
     /// The count of one state, to change.
@@ -163,6 +178,8 @@ pub struct CellView {
     pub attempts: u32,
     /// When it may be tried again, while it waits for that.
     pub not_before: Option<Timestamp>,
+    /// Whether a remote call of it is known, to which the next worker re-attaches (C2).
+    pub resumable: bool,
 }
 
 /// A job's counts along every axis.
@@ -208,6 +225,8 @@ pub struct EndpointView {
     pub counts: StateCounts,
     /// What a worker last said of it, if one did.
     pub gate: Option<Gate>,
+    /// What kept the last claim from taking more for it, if anything did.
+    pub bound: Option<Bound>,
     /// Its limit as last used, if known.
     pub limit: Option<u32>,
     /// Live leases over all jobs.

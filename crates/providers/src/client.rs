@@ -1,31 +1,31 @@
 //! The HTTP client of one endpoint: bounded in time and size, never redirected by itself (C7).
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use beacon_domain::{CallError, Clock, ErrorCode, Monotonic, Stage};
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, Error, connect::HttpConnector},
+    client::legacy::{Client, Error},
     rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, EndpointConfig, HttpVersion};
+use crate::{
+    config::{ConfigError, EndpointConfig},
+    connector::{Connector, causes, explain as explain_connect},
+};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Below the 5 s after which uvicorn, and with it vLLM, closes an idle connection
+/// (<https://www.uvicorn.org/settings/#timeouts>): a request must not meet a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A client with its own connection pool.
 pub(crate) struct HttpClient {
-    inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     clock: Arc<dyn Clock>,
     max_body: usize,
 }
@@ -33,29 +33,23 @@ pub(crate) struct HttpClient {
 /// What ends a call early.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits<'a> {
+    /// On the injected clock.
     pub(crate) deadline: Monotonic,
     pub(crate) stop: &'a CancellationToken,
 }
 
 impl HttpClient {
     pub(crate) fn new(config: &EndpointConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls(config)?).https_or_http();
-        let connector = if config.http_version == HttpVersion::Http1 {
-            builder.enable_http1().wrap_connector(http)
-        } else {
-            builder.enable_all_versions().wrap_connector(http)
-        };
+        let connector = Connector::new(config, Arc::clone(&clock))?;
         let inner = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(config.limit as usize)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
             .http2_only(config.http2_prior_knowledge)
-            .build(connector);
-        Ok(Self { inner, clock, max_body: config.max_answer_bytes })
+            // Only of requests of which no byte was sent, so never a second POST (C3).
+            .retry_canceled_requests(true)
+            .build(connector.clone());
+        Ok(Self { inner, connector, clock, max_body: config.max_answer_bytes })
     }
 
     /// Sends a request and waits for the answer's head.
@@ -69,9 +63,24 @@ impl HttpClient {
         self.within(sent, stage, limits).await
     }
 
-    /// Reads a body up to the bound.
+    /// Reads a whole body, up to the bound.
     pub(crate) async fn read(&self, body: Incoming, limits: Limits<'_>) -> Result<Bytes, CallError> {
         self.within(self.collect(body), Stage::Body, limits).await
+    }
+
+    /// Reads the beginning of a body, as far as it comes.
+    pub(crate) async fn read_beginning(
+        &self,
+        body: Incoming,
+        bytes: usize,
+        limits: Limits<'_>,
+    ) -> Result<Bytes, CallError> {
+        self.within(beginning(body, bytes), Stage::Body, limits).await
+    }
+
+    /// Connects and hangs up, without a request.
+    pub(crate) async fn connect(&self, url: &Uri, limits: Limits<'_>) -> Result<(), CallError> {
+        self.within(self.connector.try_out(url), Stage::Connect, limits).await
     }
 
     /// Waits on the injected clock.
@@ -120,59 +129,37 @@ impl HttpClient {
     }
 }
 
-fn tls(config: &EndpointConfig) -> Result<ClientConfig, ConfigError> {
-    let fail = |problem: String| ConfigError::new(&config.id(), "ca_file", &problem);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fail(format!("TLS cannot be set up: {error}")))?;
-    let Some(path) = &config.ca_file else {
-        return Ok(builder.with_webpki_roots().with_no_client_auth());
-    };
-    let unreadable = |error: &dyn std::fmt::Display| {
-        fail(format!("{} cannot be used ({error}); give a readable PEM file", path.display()))
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
-        roots.add(certificate.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
+async fn beginning(mut body: Incoming, most: usize) -> Result<Bytes, CallError> {
+    let mut bytes = BytesMut::new();
+    while bytes.len() < most
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
     }
-    if roots.is_empty() {
-        return Err(unreadable(&"it holds no certificate"));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    bytes.truncate(most);
+    Ok(bytes.freeze())
 }
 
-/// Turns a transport error into a code. Everything before a connection stands surely began no work (C3).
+/// Turns a transport error into a code. Whatever happened after the connection stood may have begun work (C3).
 fn explain(error: &Error, stage: Stage) -> CallError {
-    if !error.is_connect() {
+    if error.is_connect() {
+        return explain_connect(error);
+    }
+    let error: &(dyn StdError + 'static) = error;
+    let mut hyper = causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>());
+    if hyper.any(hyper::Error::is_parse) {
         return CallError::new(
-            ErrorCode::ConnectionLost,
+            ErrorCode::MalformedAnswer,
             stage,
-            "the connection broke before an answer came",
+            "the answer's head is not HTTP, or too long; check host and port",
         );
     }
-    let (code, message) = connect_failure(error);
-    let mut error = CallError::new(code, Stage::Connect, message);
-    error.surely_not_started = true;
+    let h2 = causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>());
+    let mut error =
+        CallError::new(ErrorCode::ConnectionLost, stage, "the connection broke before an answer came");
+    // RFC 9113 section 8.7: a refused stream was not processed.
+    error.surely_not_started = h2.and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM);
     error
-}
-
-fn connect_failure(error: &Error) -> (ErrorCode, String) {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls =
-            inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or_else(|| cause.downcast_ref());
-        if let Some(tls) = tls {
-            return (ErrorCode::TlsFailed, format!("TLS could not be agreed: {tls}; see ca_file"));
-        }
-        if cause.to_string().starts_with("dns error") {
-            return (
-                ErrorCode::DnsFailed,
-                "the host's name does not resolve; check inference_url".to_owned(),
-            );
-        }
-        source = cause.source();
-    }
-    (ErrorCode::ConnectRefused, "the endpoint cannot be connected".to_owned())
 }

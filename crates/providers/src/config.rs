@@ -1,5 +1,7 @@
 //! The configuration of endpoints, as it stands in TOML, and its checks (C4, O2).
 
+mod validate;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use beacon_domain::{AccountId, EndpointId, EndpointInfo, Timing};
@@ -44,18 +46,20 @@ pub enum Provider {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HttpVersion {
-    /// HTTP/2 where TLS agrees on it, else HTTP/1.1.
+    /// HTTP/2 where TLS agrees on it and `limit` is at most 100, the streams that a server should allow at least
+    /// (RFC 9113 section 6.5.2); else HTTP/1.1.
     #[default]
     Auto,
     /// HTTP/1.1 only.
     Http1,
 }
 
-/// Names of environment variables that hold credentials; never the credentials.
+/// Names of environment variables that hold credentials; never the credentials. Either both names of Modal's proxy token,
+/// or `bearer_env`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(untagged, try_from = "AuthNames")]
 pub enum AuthConfig {
-    /// Modal's proxy token.
+    /// Modal's proxy token (<https://modal.com/docs/guide/webhook-proxy-auth>).
     Modal {
         /// Holds the token id (`wk-…`).
         modal_key_env: String,
@@ -69,13 +73,33 @@ pub enum AuthConfig {
     },
 }
 
+/// Every name that `auth` may have, so that a wrong mixture can be explained.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthNames {
+    modal_key_env: Option<String>,
+    modal_secret_env: Option<String>,
+    bearer_env: Option<String>,
+}
+
+/// Where an OpenAI-compatible server expects the bound on new tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// `max_tokens`, which every such server knows.
+    #[default]
+    MaxTokens,
+    /// `max_completion_tokens`, which OpenAI's reasoning models demand.
+    MaxCompletionTokens,
+}
+
 /// Bounds of an adapting limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdaptiveConfig {
-    /// The least.
+    /// The least; at least 1.
     pub floor: u32,
-    /// The most.
+    /// The most; at most the endpoint's `limit`.
     pub ceiling: u32,
 }
 
@@ -103,7 +127,7 @@ pub struct EndpointConfig {
     /// The region; aliases are resolved.
     #[serde(deserialize_with = "region")]
     pub region: Region,
-    /// Calls in flight; 1 unless given.
+    /// Calls in flight; 1 unless given. At most its account's limit and the global one.
     #[serde(default = "one")]
     pub limit: u32,
     /// The account that pays.
@@ -112,7 +136,7 @@ pub struct EndpointConfig {
     /// Whether the first call goes alone; by default only for Modal.
     #[serde(default)]
     pub cold_probe: Option<bool>,
-    /// For a limit that adapts.
+    /// For a limit that adapts: it starts at the floor and never leaves these bounds, nor `limit`.
     #[serde(default)]
     pub adaptive: Option<AdaptiveConfig>,
     /// Millionths of a dollar per second that the provider reports.
@@ -123,19 +147,24 @@ pub struct EndpointConfig {
     pub timing: Option<TimingConfig>,
     /// The full URL that gets the POST; nothing is added to it (C4).
     pub inference_url: String,
-    /// The full URL of the health check.
+    /// The full URL of the health check. Only `beacon check` asks it.
     #[serde(default)]
     pub health_url: Option<String>,
-    /// The full URL of the model list.
+    /// The full URL of the model list. Only `beacon check` asks it.
     #[serde(default)]
     pub models_url: Option<String>,
     /// The model's name at the server, if it differs.
     #[serde(default)]
     pub upstream_model: Option<String>,
-    /// Where the credentials are.
+    /// Where the credentials are. They go to the configured URLs and to result URLs on the same origin as
+    /// `inference_url`, never elsewhere.
     #[serde(default)]
     pub auth: Option<AuthConfig>,
-    /// Speak HTTP/2 at once, also without TLS.
+    /// Name of the field that bounds new tokens; `max_tokens` unless given. Only for `openai`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens_field: Option<MaxTokensField>,
+    /// Speak HTTP/2 at once, also without TLS. All calls share one connection, and calls beyond the streams that the
+    /// server allows wait in it.
     #[serde(default)]
     pub http2_prior_knowledge: bool,
     /// The HTTP version.
@@ -164,46 +193,16 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-impl EndpointsFile {
-    /// Checks everything that needs no environment.
-    ///
-    /// # Errors
-    /// The first field that cannot be used.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.global_limit == Some(0) {
-            return Err(ConfigError::new(
-                "(all)",
-                "global_limit",
-                "must be at least 1; leave it out for no limit",
-            ));
-        }
-        for (name, account) in &self.accounts {
-            if account.limit == 0 {
-                return Err(ConfigError::new(&format!("(account {name})"), "limit", "must be at least 1"));
-            }
-        }
-        let mut seen = std::collections::BTreeSet::new();
-        for endpoint in &self.endpoint {
-            let id = endpoint.id();
-            if !seen.insert(id.clone()) {
-                return Err(ConfigError::new(&id, "id", "is used twice; give each endpoint its own id"));
-            }
-            endpoint.validate()?;
-            if let Some(account) = endpoint.account.as_ref().filter(|name| !self.accounts.contains_key(*name))
-            {
-                let problem = format!("no account {account:?}; add [accounts.{account}] with a limit");
-                return Err(ConfigError::new(&id, "account", &problem));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl EndpointConfig {
     /// The id, given or made.
     #[must_use]
     pub fn id(&self) -> String {
         self.id.clone().unwrap_or_else(|| format!("{}/{}", self.region, self.model))
+    }
+
+    /// The model's name as the server knows it.
+    pub(crate) fn name_at_the_server(&self) -> &str {
+        self.upstream_model.as_deref().unwrap_or(self.model.as_str())
     }
 
     /// What plan and limits need.
@@ -222,49 +221,6 @@ impl EndpointConfig {
             timing: self.timing.map(|t| Timing { cold: seconds(t.cold_s), warm: seconds(t.warm_s) }),
         }
     }
-
-    /// Checks the fields by themselves.
-    ///
-    /// # Errors
-    /// The first field that cannot be used.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let fail = |field, problem: &str| Err(ConfigError::new(&self.id(), field, problem));
-        if self.id.as_deref() == Some("") {
-            return fail("id", "is empty; leave it out for <region>/<model>");
-        }
-        if self.limit == 0 {
-            return fail("limit", "must be at least 1; remove the endpoint to stop using it");
-        }
-        if self.adaptive.is_some_and(|a| a.floor == 0 || a.floor > a.ceiling) {
-            return fail("adaptive", "needs 1 <= floor <= ceiling");
-        }
-        if self
-            .timing
-            .is_some_and(|t| [t.cold_s, t.warm_s].iter().any(|&s| Duration::try_from_secs_f64(s).is_err()))
-        {
-            return fail("timing", "must be finite seconds, not below 0");
-        }
-        if self.max_answer_bytes == 0 {
-            return fail("max_answer_bytes", "must be at least 1; leave it out for 8 MiB");
-        }
-        if self.http2_prior_knowledge && self.http_version == HttpVersion::Http1 {
-            return fail("http2_prior_knowledge", "contradicts http_version = \"http1\"; remove one");
-        }
-        if self.upstream_model.as_deref() == Some("") {
-            return fail("upstream_model", "is empty; leave it out to send the model's id");
-        }
-        let urls = [
-            ("inference_url", Some(&self.inference_url)),
-            ("health_url", self.health_url.as_ref()),
-            ("models_url", self.models_url.as_ref()),
-        ];
-        for (field, url) in urls {
-            if url.is_some_and(|url| !is_usable(url)) {
-                return fail(field, "must be a full http:// or https:// URL without user name or fragment");
-            }
-        }
-        Ok(())
-    }
 }
 
 impl ConfigError {
@@ -273,12 +229,18 @@ impl ConfigError {
     }
 }
 
-fn is_usable(url: &str) -> bool {
-    url.parse::<http::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && !url.contains('#')
-    })
+impl TryFrom<AuthNames> for AuthConfig {
+    type Error = &'static str;
+
+    fn try_from(names: AuthNames) -> Result<Self, Self::Error> {
+        match (names.modal_key_env, names.modal_secret_env, names.bearer_env) {
+            (Some(modal_key_env), Some(modal_secret_env), None) => {
+                Ok(Self::Modal { modal_key_env, modal_secret_env })
+            }
+            (None, None, Some(bearer_env)) => Ok(Self::Bearer { bearer_env }),
+            _ => Err("auth needs modal_key_env and modal_secret_env, or bearer_env alone"),
+        }
+    }
 }
 
 fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Region, D::Error> {

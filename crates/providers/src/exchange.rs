@@ -1,143 +1,80 @@
 //! One attempt on the wire: one POST, then result URLs until the answer (C1, C2, C3). Shared by all providers.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
-use beacon_domain::{
-    CallContext, CallError, CheckpointError, Clock, EndpointInfo, ErrorClass, ErrorCode, ResumeToken, Stage,
-};
-use beacon_spec::Timestamp;
+use beacon_domain::{CallContext, CallError, CheckpointError, ErrorClass, ErrorCode, Stage};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use hyper::body::Incoming;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    client::{HttpClient, Limits},
-    config::{AuthConfig, ConfigError, EndpointConfig},
-    location::{CALL_ID, resolve, same_origin},
+    backend::Dialect,
+    client::Limits,
+    endpoint::{HttpEndpoint, header_value},
+    json::malformed,
+    pace::Pace,
+    refusal::Refusal,
+    result_url::ResultUrl,
+    retry_after::retry_after,
 };
 
-const MAX_HOPS: u32 = 10_000;
-const FAST: Duration = Duration::from_secs(1);
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// The pace makes at least a second of each; the deadline comes first.
+const MAX_READINGS: u32 = 10_000;
+/// Modal answers 404 for a moment while an app is deployed anew, so it is believed the third time.
+const MAX_GONE: u32 = 2;
+const MAX_REFUSAL_BYTES: usize = 4096;
 
-/// An endpoint with all that a call needs.
-pub(crate) struct HttpEndpoint {
-    pub(crate) info: EndpointInfo,
-    pub(crate) config: EndpointConfig,
-    pub(crate) client: HttpClient,
-    pub(crate) clock: Arc<dyn Clock>,
-    url: Uri,
-    auth: Vec<(HeaderName, HeaderValue)>,
+/// One attempt and what it may use.
+pub(crate) struct Exchange<'a> {
+    pub(crate) endpoint: &'a HttpEndpoint,
+    pub(crate) dialect: &'a dyn Dialect,
+    pub(crate) context: &'a CallContext,
 }
 
-/// The body of a 2xx answer.
+/// The body of an answer.
 pub(crate) struct Fetched {
     pub(crate) body: Bytes,
     pub(crate) redirects: u32,
     pub(crate) call_id: Option<String>,
 }
 
-/// A status that is neither an answer nor a redirect.
-pub(crate) struct Refusal<'a> {
-    pub(crate) status: u16,
-    pub(crate) body: &'a str,
-    pub(crate) retry_after: Option<Duration>,
-    pub(crate) on_result_url: bool,
-    pub(crate) provider_queues: bool,
-}
-
-/// A provider's reading of refusals.
-pub(crate) type Classify = fn(&Refusal<'_>) -> CallError;
-
-#[derive(Serialize, Deserialize)]
-struct Token {
-    url: String,
-}
-
+/// What came of one request.
 enum Hop {
     Answer(Bytes),
-    Pending(Option<Uri>, Duration),
+    /// The call still runs; its answer will be there.
+    Pending(ResultUrl),
 }
 
-impl HttpEndpoint {
-    pub(crate) fn new(
-        config: &EndpointConfig,
-        env: &dyn Fn(&str) -> Option<String>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let url = config.inference_url.parse().map_err(|_| {
-            ConfigError::new(&config.id(), "inference_url", "is not a URL; give the full URL")
-        })?;
-        let client = HttpClient::new(config, clock.clone())?;
-        Ok(Self {
-            info: config.info(),
-            config: config.clone(),
-            client,
-            clock,
-            url,
-            auth: credentials(config, env)?,
-        })
-    }
-
-    /// The model's name as the server knows it.
-    pub(crate) fn upstream_model(&self) -> &str {
-        self.config.upstream_model.as_deref().unwrap_or(self.config.model.as_str())
-    }
-
+impl Exchange<'_> {
     /// POSTs the body, or re-attaches, and brings the answer.
-    pub(crate) async fn fetch(
-        &self,
-        body: Bytes,
-        context: &CallContext,
-        classify: Classify,
-    ) -> Result<Fetched, CallError> {
-        let limits = Limits { deadline: context.deadline, stop: &context.stop };
-        let url = match &context.resume {
-            Some(token) => self.resume_url(token)?,
-            None => match self.post(body, context, limits, classify).await? {
-                Hop::Answer(body) => return Ok(Fetched { body, redirects: 0, call_id: None }),
-                Hop::Pending(url, _) => {
-                    let url = url.unwrap_or_else(|| self.url.clone());
-                    self.save(&url, context, limits).await?;
-                    url
-                }
-            },
-        };
-        self.follow(url, context, limits, classify).await
+    pub(crate) async fn fetch(&self, body: Bytes) -> Result<Fetched, CallError> {
+        if let Some(token) = &self.context.resume {
+            let url = ResultUrl::from_token(token, &self.endpoint.url).ok_or_else(|| {
+                let message =
+                    "the stored result URL does not belong to this endpoint; was inference_url changed?";
+                CallError::new(ErrorCode::ResultExpired, Stage::ResultUrl, message)
+            })?;
+            return self.follow(url).await;
+        }
+        match self.post(body).await? {
+            Hop::Answer(body) => Ok(Fetched { body, redirects: 0, call_id: None }),
+            Hop::Pending(url) => {
+                self.save(&url).await?;
+                self.follow(url).await
+            }
+        }
     }
 
-    /// A GET without work, with credentials only on the inference URL's own origin.
-    pub(crate) async fn get(
-        &self,
-        method: Method,
-        url: &Uri,
-        limits: Limits<'_>,
-    ) -> Result<Response<Incoming>, CallError> {
-        let request = self.request(method, url, Bytes::new(), "probe")?;
-        self.client.send(request, Stage::Request, limits).await
-    }
-
-    async fn post(
-        &self,
-        body: Bytes,
-        context: &CallContext,
-        limits: Limits<'_>,
-        classify: Classify,
-    ) -> Result<Hop, CallError> {
-        let mut request = self.request(Method::POST, &self.url, body, &context.trace_id)?;
-        let key = context.attempt.to_string();
+    /// The only POST of the attempt.
+    async fn post(&self, body: Bytes) -> Result<Hop, CallError> {
+        let url = &self.endpoint.url;
+        let mut request = self.endpoint.request(Method::POST, url, body, &self.context.trace_id)?;
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("idempotency-key", header_value(&key)?);
-        let response = self.client.send(request, Stage::Request, limits).await?;
-        self.hop(response, &self.url, Stage::Request, limits, classify).await.map_err(|mut error| {
+        headers.insert("idempotency-key", header_value(&self.context.attempt.to_string())?);
+        let response = self.endpoint.client.send(request, Stage::Request, self.limits()).await?;
+        self.hop(response, url, Stage::Request).await.map_err(|mut error| {
+            // There is no second chance to read it, as there is on a result URL.
             if error.code == ErrorCode::ConnectionLost && error.stage == Stage::Body {
                 error.code = ErrorCode::MalformedAnswer;
             }
@@ -145,227 +82,127 @@ impl HttpEndpoint {
         })
     }
 
-    async fn follow(
-        &self,
-        mut url: Uri,
-        context: &CallContext,
-        limits: Limits<'_>,
-        classify: Classify,
-    ) -> Result<Fetched, CallError> {
-        for redirects in 1..=MAX_HOPS {
-            let begun = self.clock.monotonic();
-            match self.reload(&url, context, limits, classify).await? {
-                Hop::Answer(body) => return Ok(Fetched { body, redirects, call_id: call_id(&url) }),
-                Hop::Pending(next, wait) => {
-                    if let Some(next) = next.filter(|next| *next != url) {
-                        self.save(&next, context, limits).await?;
+    /// Reads result URLs until the answer. What a reload can cure is waited for, and never a reason for a new POST.
+    async fn follow(&self, mut url: ResultUrl) -> Result<Fetched, CallError> {
+        let mut pace = Pace::new(&self.context.attempt);
+        let mut trouble: Option<CallError> = None;
+        let mut gone = 0;
+        for redirects in 1..=MAX_READINGS {
+            let begun = self.endpoint.clock.monotonic();
+            let mut asked = None;
+            match self.get(&url).await {
+                Ok(Hop::Answer(body)) => {
+                    return Ok(Fetched { body, redirects, call_id: url.call_id() });
+                }
+                Ok(Hop::Pending(next)) => {
+                    trouble = None;
+                    if next != url {
+                        self.save(&next).await?;
                         url = next;
                     }
-                    let fast = self.clock.monotonic().since(begun) < FAST;
-                    let pause = if fast { wait.max(jittered(redirects)) } else { wait };
-                    self.client.pause(pause, limits).await?;
                 }
+                Err(error) if is_reloadable(&error) || (may_reappear(&error) && gone < MAX_GONE) => {
+                    gone += u32::from(may_reappear(&error));
+                    asked = error.retry_after;
+                    trouble = Some(error);
+                }
+                Err(error) => return Err(with_trouble(error, trouble)),
             }
+            let pause = pace.after(self.endpoint.clock.monotonic().since(begun), asked);
+            self.pause(pause).await.map_err(|error| with_trouble(error, trouble.clone()))?;
         }
-        Err(CallError::new(
-            ErrorCode::TooManyRedirects,
-            Stage::ResultUrl,
-            "the result URL never brought an answer",
-        ))
+        let message = "the result URL never brought an answer";
+        Err(CallError::new(ErrorCode::TooManyRedirects, Stage::ResultUrl, message))
     }
 
-    /// One GET of a result URL. What a reload can cure is pending, never a reason for a new POST.
-    async fn reload(
-        &self,
-        url: &Uri,
-        context: &CallContext,
-        limits: Limits<'_>,
-        classify: Classify,
-    ) -> Result<Hop, CallError> {
-        let request = self.request(Method::GET, url, Bytes::new(), &context.trace_id)?;
-        let hop = match self.client.send(request, Stage::ResultUrl, limits).await {
-            Ok(response) => self.hop(response, url, Stage::ResultUrl, limits, classify).await,
-            Err(error) => Err(error),
-        };
-        hop.or_else(|error| {
-            if is_reloadable(&error) {
-                Ok(Hop::Pending(None, error.retry_after.unwrap_or_default()))
-            } else {
-                Err(error)
-            }
-        })
+    async fn get(&self, url: &ResultUrl) -> Result<Hop, CallError> {
+        let request = self.endpoint.request(Method::GET, url.uri(), Bytes::new(), &self.context.trace_id)?;
+        let response = self.endpoint.client.send(request, Stage::ResultUrl, self.limits()).await?;
+        self.hop(response, url.uri(), Stage::ResultUrl).await
     }
 
-    async fn hop(
-        &self,
-        response: Response<Incoming>,
-        url: &Uri,
-        stage: Stage,
-        limits: Limits<'_>,
-        classify: Classify,
-    ) -> Result<Hop, CallError> {
+    async fn hop(&self, response: Response<Incoming>, asked: &Uri, stage: Stage) -> Result<Hop, CallError> {
         let (head, body) = response.into_parts();
-        if head.status.is_redirection() {
-            return self.redirect(head.status, &head.headers, url, stage);
-        }
-        let body = self.client.read(body, limits).await.map_err(|mut error| {
+        let with_status = |mut error: CallError| {
             error.http_status = Some(head.status.as_u16());
             error
-        })?;
-        if head.status.is_success() {
-            return Ok(Hop::Answer(body));
+        };
+        let client = &self.endpoint.client;
+        if head.status.is_redirection() {
+            let next = ResultUrl::from_redirect(&self.endpoint.url, asked, head.status, &head.headers);
+            return next
+                .map(Hop::Pending)
+                .map_err(|problem| with_status(CallError::new(ErrorCode::BadRedirect, stage, problem)));
         }
-        let text = String::from_utf8_lossy(&body[..body.len().min(4096)]);
-        Err(classify(&Refusal {
+        if head.status.is_success() {
+            expect_json(&head.headers).map_err(with_status)?;
+            return client.read(body, self.limits()).await.map(Hop::Answer).map_err(with_status);
+        }
+        let body =
+            client.read_beginning(body, MAX_REFUSAL_BYTES, self.limits()).await.map_err(with_status)?;
+        Err(self.dialect.classify(&Refusal {
             status: head.status.as_u16(),
-            body: &text,
-            retry_after: retry_after(&head.headers, self.clock.now()),
+            body: &String::from_utf8_lossy(&body),
+            retry_after: retry_after(&head.headers, self.endpoint.clock.now()),
             on_result_url: stage == Stage::ResultUrl,
-            provider_queues: self.config.provider_queues,
+            provider_queues: self.endpoint.config.provider_queues,
         }))
     }
 
-    fn redirect(
-        &self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        url: &Uri,
-        stage: Stage,
-    ) -> Result<Hop, CallError> {
-        let fail = |message: &str| {
-            let mut error = CallError::new(ErrorCode::BadRedirect, stage, message);
-            error.http_status = Some(status.as_u16());
-            Err(error)
-        };
-        let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let Some(next) = location.and_then(|location| resolve(url, location)) else {
-            return fail("a redirect without a usable Location");
-        };
-        if !same_origin(&self.url, &next) {
-            return fail("the redirect leads to another origin and was not followed; check inference_url");
-        }
-        let has_call_id = next.query().is_some_and(|query| query.contains(CALL_ID));
-        if !has_call_id && (status != StatusCode::SEE_OTHER || next == self.url) {
-            return fail("the redirect is not a result URL; check inference_url");
-        }
-        Ok(Hop::Pending(Some(next), Duration::ZERO))
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        url: &Uri,
-        body: Bytes,
-        trace: &str,
-    ) -> Result<Request<Full<Bytes>>, CallError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = url.clone();
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert("x-trace-id", header_value(trace)?);
-        if same_origin(&self.url, url) {
-            headers.extend(self.auth.iter().cloned());
-        }
-        Ok(request)
-    }
-
-    async fn save(&self, url: &Uri, context: &CallContext, limits: Limits<'_>) -> Result<(), CallError> {
-        let token = serde_json::to_string(&Token { url: url.to_string() }).map_err(|_| {
-            CallError::new(ErrorCode::Internal, Stage::ResultUrl, "the result URL cannot be stored")
-        })?;
-        // Durable before anyone waits on it (C2), also when the call is being stopped just now.
-        context.checkpoint.save(ResumeToken(token)).await.map_err(|error| match error {
-            CheckpointError::Lost => {
-                CallError::new(ErrorCode::Cancelled, Stage::ResultUrl, "the lease was lost")
-            }
-            CheckpointError::Store(_) => {
-                CallError::new(ErrorCode::Internal, Stage::ResultUrl, "the result URL could not be stored")
-            }
-        })?;
-        self.client.pause(Duration::ZERO, limits).await
-    }
-
-    fn resume_url(&self, token: &ResumeToken) -> Result<Uri, CallError> {
-        let url =
-            serde_json::from_str::<Token>(&token.0).ok().and_then(|token| token.url.parse::<Uri>().ok());
-        url.filter(|url| same_origin(&self.url, url)).ok_or_else(|| {
-            let message =
-                "the stored result URL does not belong to this endpoint; was inference_url changed?";
-            CallError::new(ErrorCode::ResultExpired, Stage::ResultUrl, message)
+    /// Durable before anyone waits on it (C2), also when the call is being stopped just now.
+    async fn save(&self, url: &ResultUrl) -> Result<(), CallError> {
+        let fail = |code, message: &str| CallError::new(code, Stage::ResultUrl, message);
+        self.context.checkpoint.save(url.token()).await.map_err(|error| match error {
+            CheckpointError::Lost => fail(ErrorCode::Cancelled, "the lease was lost"),
+            CheckpointError::Store(_) => fail(ErrorCode::Internal, "the result URL could not be stored"),
         })
     }
+
+    async fn pause(&self, pause: Duration) -> Result<(), CallError> {
+        if pause.is_zero() { Ok(()) } else { self.endpoint.client.pause(pause, self.limits()).await }
+    }
+
+    fn limits(&self) -> Limits<'_> {
+        Limits { deadline: self.context.deadline, stop: &self.context.stop }
+    }
 }
 
-/// Retry-After as seconds or an HTTP date (RFC 9110 section 10.2.3).
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(date.duration_since(now)).unwrap_or_default()
-        }
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
+/// An answer that calls itself something else than JSON is not ours (C7). None of the known servers leaves it out or
+/// mislabels it; without a label the body itself decides.
+fn expect_json(headers: &HeaderMap) -> Result<(), CallError> {
+    let Some(label) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let label = String::from_utf8_lossy(label.as_bytes());
+    let media = label.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media == "application/json" || media.ends_with("+json") {
+        return Ok(());
+    }
+    let media: String = media.chars().take(60).collect();
+    Err(malformed(&format!("the answer is {media:?}, not application/json; check inference_url")))
 }
 
+/// Whether reading the result URL again may bring the answer.
 fn is_reloadable(error: &CallError) -> bool {
     let connection = matches!(
         error.code,
         ErrorCode::ConnectionLost | ErrorCode::ConnectRefused | ErrorCode::DnsFailed | ErrorCode::TlsFailed
     );
-    let status = matches!(error.http_status, Some(408 | 429 | 502 | 503 | 504));
-    connection
-        || (status
-            && !matches!(
-                error.class(),
-                ErrorClass::SpendLimit | ErrorClass::Protocol | ErrorClass::Timeout | ErrorClass::Cancelled
-            ))
+    let passing = matches!(error.http_status, Some(408 | 429 | 502 | 503 | 504))
+        && matches!(
+            error.class(),
+            ErrorClass::Throttled | ErrorClass::Overloaded | ErrorClass::Unavailable | ErrorClass::Internal
+        );
+    connection || passing
 }
 
-/// 1 s to 2 s at first, growing to 4 s to 5 s.
-fn jittered(hop: u32) -> Duration {
-    let base = 1000 * u64::from(hop.min(4));
-    Duration::from_millis(base + RandomState::new().hash_one(hop) % 1000)
+fn may_reappear(error: &CallError) -> bool {
+    error.code == ErrorCode::ResultExpired && error.http_status == Some(404)
 }
 
-fn call_id(url: &Uri) -> Option<String> {
-    url.query()?
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(CALL_ID))
-        .map(|id| id.chars().take(200).collect())
-}
-
-fn header_value(text: &str) -> Result<HeaderValue, CallError> {
-    HeaderValue::from_str(text)
-        .map_err(|_| CallError::new(ErrorCode::Internal, Stage::Request, "an id cannot stand in a header"))
-}
-
-fn credentials(
-    config: &EndpointConfig,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
-    let value = |name: &str, prefix: &str| {
-        let problem = |what: &str| {
-            ConfigError::new(&config.id(), "auth", &format!("environment variable {name} {what}"))
-        };
-        let text = env(name)
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| problem("is not set; set it, or remove auth"))?;
-        let mut value = HeaderValue::from_str(&format!("{prefix}{text}"))
-            .map_err(|_| problem("holds characters that no header may hold; set it again"))?;
-        value.set_sensitive(true);
-        Ok(value)
-    };
-    Ok(match &config.auth {
-        None => Vec::new(),
-        Some(AuthConfig::Modal { modal_key_env, modal_secret_env }) => vec![
-            (HeaderName::from_static("modal-key"), value(modal_key_env, "")?),
-            (HeaderName::from_static("modal-secret"), value(modal_secret_env, "")?),
-        ],
-        Some(AuthConfig::Bearer { bearer_env }) => {
-            vec![(header::AUTHORIZATION, value(bearer_env, "Bearer ")?)]
-        }
-    })
+/// A time limit that passes while a result URL cannot be read says what the last reading met.
+fn with_trouble(mut error: CallError, trouble: Option<CallError>) -> CallError {
+    if let (ErrorCode::AttemptTimeout, Some(trouble)) = (error.code, trouble) {
+        let message = format!("{}; the result URL last gave {}", error.message, trouble);
+        error.message = CallError::new(error.code, error.stage, message).message;
+    }
+    error
 }

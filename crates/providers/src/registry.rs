@@ -5,9 +5,10 @@ use std::sync::Arc;
 use beacon_domain::{Backend, Clock};
 
 use crate::{
-    config::{ConfigError, EndpointsFile, Provider},
-    exchange::HttpEndpoint,
-    modal::ModalWeb,
+    backend::HttpBackend,
+    config::{ConfigError, EndpointConfig, EndpointsFile, Provider},
+    endpoint::HttpEndpoint,
+    modal::Modal,
     openai::OpenAi,
 };
 
@@ -21,11 +22,11 @@ pub fn build(
     clock: Arc<dyn Clock>,
 ) -> Result<Vec<Arc<dyn Backend>>, ConfigError> {
     endpoints.validate()?;
-    let make = |config| -> Result<Arc<dyn Backend>, ConfigError> {
-        let http = HttpEndpoint::new(config, env, clock.clone())?;
+    let make = |config: &EndpointConfig| -> Result<Arc<dyn Backend>, ConfigError> {
+        let endpoint = HttpEndpoint::new(config, env, Arc::clone(&clock))?;
         Ok(match config.provider {
-            Provider::ModalWeb => Arc::new(ModalWeb::new(http)),
-            Provider::OpenAi => Arc::new(OpenAi::new(http)),
+            Provider::ModalWeb => Arc::new(HttpBackend::new(endpoint, Modal::new(config))),
+            Provider::OpenAi => Arc::new(HttpBackend::new(endpoint, OpenAi::new(config))),
         })
     };
     endpoints.endpoint.iter().map(make).collect()

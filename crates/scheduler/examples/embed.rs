@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use beacon_domain::{Accepted, Answer, Backend, EndpointId, EndpointInfo, SystemClock, Usage, WorkerId};
+use beacon_domain::{Accepted, Answer, Backend, EndpointId, EndpointInfo, SystemClock, WorkerId};
 use beacon_scheduler::{
     EndpointCatalog, FunctionBackend, PlanOptions, Ports, Scheduler, SchedulerOptions, Stop, Submission,
     plan, submit,
@@ -27,16 +27,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let backend = FunctionBackend::new(info, |request, _context| async move {
         let text = format!("you asked: {}", request.prompt);
-        Ok(Answer {
-            text,
-            model_observed: None,
-            region_observed: None,
-            usage: Usage::default(),
-            finish_reason: None,
-            system_fingerprint: None,
-            provider_call_id: None,
-            redirects: 0,
-        })
+        Ok(Answer::of_text(text))
     });
     let store = Arc::new(MemoryStore::new());
     let ports = Ports {

@@ -1,11 +1,11 @@
 //! One lease: call the endpoint, decide what came of it, record it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Answer, AttemptRecord, Backend, CallContext, CallError, Checkpoint, CheckpointError, ErrorClass, Lease,
-    LeaseKey, Monotonic, Outcome, Recording, ResumeToken, Usage, WorkQueue,
+    Answer, AttemptRecord, Backend, CallContext, CallError, Checkpoint, CheckpointError, ErrorClass,
+    ErrorCode, Lease, LeaseKey, Monotonic, Outcome, Recording, ResumeToken, Stage, Usage, WorkQueue,
 };
 use beacon_spec::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,8 @@ use crate::{
 
 /// How a call came back to us.
 pub(crate) enum Called {
-    /// With something to record.
-    Ended(Box<Recording>, Result<(), CallError>),
+    /// With something to record, and what the call taught about the endpoint, if there was one.
+    Ended(Box<Recording>, Option<Result<(), CallError>>),
     /// The lease was lost meanwhile; a late answer is still worth keeping, a dropped call is not.
     Dropped,
     /// We were asked to stop; the lease goes back.
@@ -42,6 +42,12 @@ pub(crate) async fn execute(
     abort: impl Future<Output = ()>,
 ) -> Called {
     let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
+    if let Err(error) = may_start(options, lease, dispatch.date) {
+        let attempt = attempt(ports, lease, &dispatch, &Err(error.clone()), 0);
+        let receipt = Box::new(receipt::sign(&ports.signer, lease, &attempt, &Ending::TimedOut(error.code)));
+        let outcome = Outcome::TimedOut { error, receipt };
+        return Called::Ended(Box::new(Recording { lease: lease.key, attempt, outcome }), None);
+    }
     let context = context(ports, options, lease, &dispatch, lost);
     let result = tokio::select! {
         result = backend.call(&lease.request, &context) => result,
@@ -49,9 +55,26 @@ pub(crate) async fn execute(
         () = abort => return Called::Aborted,
     };
     let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
-    let learned = result.as_ref().map(|_| ()).map_err(Clone::clone);
+    let learned = Some(result.as_ref().map(|_| ()).map_err(Clone::clone));
     let outcome = outcome(ports, options, lease, &attempt, result);
     Called::Ended(Box::new(Recording { lease: lease.key, attempt, outcome }), learned)
+}
+
+/// Nothing is dispatched after a deadline (S7), and queue time has its own limit (S6).
+fn may_start(options: &SchedulerOptions, lease: &Lease, now: Timestamp) -> Result<(), CallError> {
+    let late = |message: &str| Err(CallError::new(ErrorCode::DeadlinePassed, Stage::Queue, message));
+    if now >= lease.job_deadline {
+        return late("the job's deadline passed before it could run");
+    }
+    if now >= ends_at(options, lease) {
+        return late("its time limit passed before it could run again");
+    }
+    let waited = Duration::try_from(now.duration_since(lease.queued_at)).unwrap_or_default();
+    let first = lease.failures + lease.throttles == 0 && lease.resume.is_none();
+    if first && options.timeouts.queue.is_some_and(|limit| waited >= limit) {
+        return late("it waited longer than the queue's time limit");
+    }
+    Ok(())
 }
 
 fn context(
@@ -63,7 +86,7 @@ fn context(
 ) -> CallContext {
     let limit = lease.provider_timeout.unwrap_or(options.timeouts.attempt).min(options.timeouts.attempt);
     // Each hop gets the remaining time of the one around it (S6).
-    let left = ends_at(options, lease).duration_since(dispatch.date).unsigned_abs();
+    let left = Duration::try_from(ends_at(options, lease).duration_since(dispatch.date)).unwrap_or_default();
     CallContext {
         attempt: lease.attempt_id(),
         deadline: dispatch.monotonic + limit.min(left),
@@ -76,7 +99,7 @@ fn context(
 
 /// When the execution must have ended: by its own limit or the job's, whichever is sooner.
 fn ends_at(options: &SchedulerOptions, lease: &Lease) -> Timestamp {
-    let own = lease.queued_at.checked_add(options.timeouts.execution).unwrap_or(Timestamp::MAX);
+    let own = lease.started_at.checked_add(options.timeouts.execution).unwrap_or(Timestamp::MAX);
     own.min(lease.job_deadline)
 }
 
@@ -97,6 +120,7 @@ fn attempt(
         number: lease.attempt,
         queued_at: lease.queued_at,
         dispatched_at: dispatch.date,
+        provider_started_at: answer.and_then(|answer| answer.provider_started_at),
         finished_at: ports.clock.now(),
         duration: ports.clock.monotonic().since(dispatch.monotonic),
         usage,
@@ -186,6 +210,7 @@ pub(crate) mod tests {
             run: 1,
             resume: None,
             queued_at: Timestamp::UNIX_EPOCH,
+            started_at: Timestamp::UNIX_EPOCH,
             job_deadline: Timestamp::MAX,
             provider_timeout: None,
             spec_digest: Sha256Digest::of(b""),

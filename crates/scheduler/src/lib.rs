@@ -9,6 +9,7 @@ mod function_backend;
 mod limits;
 mod live;
 mod options;
+mod patience;
 mod plan;
 mod ports;
 mod reap;

@@ -49,6 +49,11 @@ impl Live {
         }
     }
 
+    /// Tells that slots are becoming free.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+
     /// Returns when a slot has become free since it was last asked.
     pub(crate) async fn released(&self) {
         self.released.notified().await;
@@ -62,6 +67,6 @@ impl Live {
 impl Drop for Held {
     fn drop(&mut self) {
         self.live.lock().remove(&self.key);
-        self.live.released.notify_one();
+        self.live.release();
     }
 }

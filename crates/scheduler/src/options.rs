@@ -21,6 +21,9 @@ pub struct SchedulerOptions {
     pub lease: Duration,
     /// How long an endpoint stays warm without calls.
     pub warm_for: Duration,
+    /// How long the store may fail before the scheduler gives up; `None` waits for ever. Until then no call is
+    /// started and answers wait in memory.
+    pub store_patience: Option<Duration>,
     /// When to try again.
     pub retry: RetryPolicy,
     /// The time limits.
@@ -32,8 +35,10 @@ pub struct SchedulerOptions {
 pub struct Timeouts {
     /// One attempt, from its dispatch.
     pub attempt: Duration,
-    /// One execution with all its attempts, from when it could first be claimed.
+    /// One execution with all its attempts, from its first dispatch.
     pub execution: Duration,
+    /// How long an execution may wait for its first dispatch; `None` leaves it to the job's limit.
+    pub queue: Option<Duration>,
     /// A whole job, when its spec gives no limit.
     pub job: Duration,
 }
@@ -62,7 +67,7 @@ impl SchedulerOptions {
     /// # Errors
     /// The time limits do not nest, or there are no slots.
     pub fn check(&self) -> Result<(), OptionsError> {
-        let Timeouts { attempt, execution, job } = self.timeouts;
+        let Timeouts { attempt, execution, job, .. } = self.timeouts;
         if attempt >= execution || execution > job {
             return Err(OptionsError::TimeoutsDoNotNest { attempt, execution, job });
         }
@@ -79,6 +84,7 @@ impl Default for SchedulerOptions {
             day_budget: None,
             lease: Duration::from_secs(30),
             warm_for: Duration::from_secs(120),
+            store_patience: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
         }
@@ -88,6 +94,6 @@ impl Default for SchedulerOptions {
 impl Default for Timeouts {
     fn default() -> Self {
         let hour = Duration::from_secs(3600);
-        Self { attempt: Duration::from_secs(900), execution: 6 * hour, job: 24 * hour }
+        Self { attempt: Duration::from_secs(900), execution: 6 * hour, queue: None, job: 24 * hour }
     }
 }

@@ -6,7 +6,10 @@ use beacon_domain::Topic;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Ports, close, report};
+use crate::{
+    Ports, close,
+    report::{self, Chain},
+};
 
 const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: u32 = 1000;
@@ -31,9 +34,9 @@ async fn reap(ports: &Ports) {
                 ports.wakeups.wake(Topic::Queue);
             }
         }
-        Err(error) => warn!(error = %error, "cannot reap: {error}"),
+        Err(error) => warn!("cannot reap: {}", Chain(&error)),
     }
     if let Err(error) = close::close_ended(ports).await {
-        warn!(error = %error, "cannot close ended jobs: {error}");
+        warn!("cannot close ended jobs: {}", Chain(&error));
     }
 }

@@ -1,12 +1,17 @@
 //! Recording in groups: whatever has ended while the store was busy is written in its next transaction.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use beacon_domain::{RecordReport, Recorded, Recording, StoreError};
+use beacon_domain::{RecordReport, Recorded, Recording};
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
+use tracing::{error, warn};
 
-use crate::{Ports, report};
+use crate::{
+    Ports,
+    live::Live,
+    patience::{Doing, Patience},
+    report::{self, Chain},
+};
 
 const GROUP: usize = 500;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,9 +30,14 @@ struct Entry {
 
 impl Recorder {
     /// The way in, and the loop that ends when every way in is gone.
-    pub(crate) fn new(ports: Ports) -> (Self, impl Future<Output = ()> + Send) {
+    pub(crate) fn new(
+        ports: Ports,
+        live: Arc<Live>,
+        patience: Arc<Patience>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(GROUP);
-        (Self { sender }, run(ports, receiver))
+        let recording = Group { ports, live, patience };
+        (Self { sender }, recording.run(receiver))
     }
 
     /// Returns when it is durable. `None` only if the process is going down.
@@ -38,32 +48,61 @@ impl Recorder {
     }
 }
 
-async fn run(ports: Ports, mut receiver: mpsc::Receiver<Entry>) {
-    let mut entries = Vec::with_capacity(GROUP);
-    while receiver.recv_many(&mut entries, GROUP).await > 0 {
-        let recordings: Vec<Recording> = entries.iter().map(|entry| entry.recording.clone()).collect();
-        let report = record_surely(&ports, &recordings).await;
-        report::changes(&report.batches_done, &report.jobs_ended);
-        for (entry, recorded) in entries.drain(..).zip(report.recorded) {
-            // A receiver that is gone belongs to a call that was dropped meanwhile.
-            let _ = entry.reply.send(recorded);
-        }
-    }
+/// The loop's surroundings.
+struct Group {
+    ports: Ports,
+    live: Arc<Live>,
+    patience: Arc<Patience>,
 }
 
-/// Tries until the store takes it; replaying a group changes nothing, so an unknown commit does no harm.
-async fn record_surely(ports: &Ports, recordings: &[Recording]) -> RecordReport {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match ports.queue.record(recordings.to_vec(), ports.clock.now()).await {
-            Ok(report) => return report,
-            Err(error) => warn_and_wait(ports, &error, recordings.len(), pause).await,
+impl Group {
+    async fn run(self, mut receiver: mpsc::Receiver<Entry>) {
+        let mut entries = Vec::with_capacity(GROUP);
+        while receiver.recv_many(&mut entries, GROUP).await > 0 {
+            // Whoever has just ended too joins the group.
+            tokio::task::yield_now().await;
+            while entries.len() < GROUP
+                && let Ok(entry) = receiver.try_recv()
+            {
+                entries.push(entry);
+            }
+            let recordings: Vec<Recording> = entries.iter().map(|entry| entry.recording.clone()).collect();
+            // Whoever claims behind this group gets the slots that it frees, in the same transaction if the store
+            // has some.
+            let claiming = async { self.live.release() };
+            let (report, ()) = futures::join!(self.record(&recordings), claiming);
+            let Some(report) = report else {
+                error!(outcomes = entries.len(), "gave up: {} outcomes could not be written", entries.len());
+                entries.clear();
+                continue;
+            };
+            report::changes(&report.batches_done, &report.jobs_ended);
+            for (entry, recorded) in entries.drain(..).zip(report.recorded) {
+                // A receiver that is gone belongs to a call that was dropped meanwhile.
+                let _ = entry.reply.send(recorded);
+            }
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
 
-async fn warn_and_wait(ports: &Ports, error: &StoreError, n: usize, pause: Duration) {
-    warn!(recordings = n, error = %error, "cannot record {n} outcomes, trying again in {pause:?}: {error}");
-    ports.clock.sleep_until(ports.clock.monotonic() + pause).await;
+    /// Tries until the store takes it or patience ends; replaying a group changes nothing, so an unknown commit does
+    /// no harm.
+    async fn record(&self, recordings: &[Recording]) -> Option<RecordReport> {
+        let (clock, mut pause) = (&self.ports.clock, FIRST_PAUSE);
+        loop {
+            let failed = match self.ports.queue.record(recordings.to_vec(), clock.now()).await {
+                Ok(report) => {
+                    self.patience.worked(Doing::Record);
+                    return Some(report);
+                }
+                Err(error) => error,
+            };
+            let n = recordings.len();
+            warn!(outcomes = n, "cannot record {n} outcomes, trying again in {pause:?}: {}", Chain(&failed));
+            if self.patience.is_over(Doing::Record, failed, clock.monotonic()) {
+                return None;
+            }
+            self.patience.pause(clock.as_ref(), pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
 }

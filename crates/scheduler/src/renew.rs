@@ -6,7 +6,7 @@ use beacon_domain::{Renewed, Topic};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Ports, live::Live};
+use crate::{Ports, live::Live, report::Chain};
 
 /// Hints come often; leases are looked at no more often than this because of them.
 const AT_MOST_EVERY: Duration = Duration::from_millis(200);
@@ -41,6 +41,6 @@ async fn renew(ports: &Ports, live: &Live, lease: Duration) {
                 }
             }
         }
-        Err(error) => warn!(error = %error, "cannot renew leases: {error}"),
+        Err(error) => warn!("cannot renew leases: {}", Chain(&error)),
     }
 }

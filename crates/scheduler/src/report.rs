@@ -1,7 +1,24 @@
 //! The log events that tell how a job goes. Each reads well alone and carries its ids as fields.
 
-use beacon_domain::{BatchDone, BatchStarted, JobEnded};
+use std::{error::Error, fmt};
+
+use beacon_domain::{BatchDone, BatchStarted, JobEnded, StoreError};
 use tracing::info;
+
+/// An error with everything that led to it, in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a StoreError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
 
 /// A question batch starts.
 pub(crate) fn started(batches: &[BatchStarted]) {

@@ -1,14 +1,17 @@
 //! The façade: one scheduler per process, with its worker, heartbeat, recorder and reaper.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, reap, recorder::Recorder,
-    renew, worker::Worker,
+    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, patience::Patience, reap,
+    recorder::Recorder, renew, worker::Worker,
 };
+
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs jobs over the ports it was given.
 pub struct Scheduler {
@@ -28,15 +31,25 @@ impl Scheduler {
     }
 
     /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
-    pub async fn run(&self, stop: Stop) {
-        let (recorder, recording) = Recorder::new(self.ports.clone());
+    /// Dropping the future is like killing a worker: its calls end, and its leases run out.
+    ///
+    /// # Errors
+    /// The store failed for longer than [`SchedulerOptions::store_patience`], or still failed when `stop` was asked to
+    /// abort. What had ended by then and was not written is lost.
+    pub async fn run(&self, stop: Stop) -> Result<(), StoreError> {
         let live = Arc::new(Live::default());
-        let done = CancellationToken::new();
+        let patience = Arc::new(Patience::new(self.options.store_patience, stop.clone()));
+        let (recorder, recording) =
+            Recorder::new(self.ports.clone(), Arc::clone(&live), Arc::clone(&patience));
+        let (done, gone) = (CancellationToken::new(), CancellationToken::new());
+        let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
-        background.spawn(recording);
-        background.spawn(renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone()));
-        background.spawn(reap::run(self.ports.clone(), done.clone()));
-        let worker = Arc::new(self.worker(live, recorder));
+        let renewing = renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone());
+        let reaping = reap::run(self.ports.clone(), done.clone());
+        background.spawn(gone.clone().run_until_cancelled_owned(recording));
+        background.spawn(gone.clone().run_until_cancelled_owned(renewing));
+        background.spawn(gone.clone().run_until_cancelled_owned(reaping));
+        let worker = Arc::new(self.worker(live, recorder, &patience, gone));
 
         Arc::clone(&worker).run(stop).await;
 
@@ -45,6 +58,7 @@ impl Scheduler {
         done.cancel();
         background.close();
         background.wait().await;
+        patience.given_up().map_or(Ok(()), Err)
     }
 
     /// Runs until this job has ended and is closed, or until `stop`; gives the job as it is then.
@@ -57,7 +71,8 @@ impl Scheduler {
             stop.drain();
             ended
         };
-        let ((), ended) = tokio::join!(self.run(stop.clone()), ending);
+        let (worked, ended) = tokio::join!(self.run(stop.clone()), ending);
+        worked?;
         ended?;
         close::close_ended(&self.ports).await?;
         self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))
@@ -72,16 +87,23 @@ impl Scheduler {
                 return Ok(());
             }
             let clock = &self.ports.clock;
-            let poll = clock.monotonic() + std::time::Duration::from_secs(1);
+            let looked = clock.monotonic();
             tokio::select! {
-                () = wakeup.changed() => {}
-                () = clock.sleep_until(poll) => {}
+                // Hints come with every execution; a look sums up the whole job.
+                () = wakeup.changed() => clock.sleep_until(looked + LOOK_AT_MOST_EVERY).await,
+                () = clock.sleep_until(looked + LOOK_AT_LEAST_EVERY) => {}
                 () = stop.draining() => return Ok(()),
             }
         }
     }
 
-    fn worker(&self, live: Arc<Live>, recorder: Recorder) -> Worker {
+    fn worker(
+        &self,
+        live: Arc<Live>,
+        recorder: Recorder,
+        patience: &Arc<Patience>,
+        gone: CancellationToken,
+    ) -> Worker {
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
         Worker {
             id: self.id.clone(),
@@ -90,7 +112,9 @@ impl Scheduler {
             gates: Arc::new(Gates::new(endpoints, self.options.warm_for)),
             live,
             recorder,
+            patience: Arc::clone(patience),
             tasks: TaskTracker::new(),
+            gone,
         }
     }
 }

@@ -33,6 +33,12 @@ impl Stop {
         self.drain.is_cancelled()
     }
 
+    /// Whether calls are to be dropped.
+    #[must_use]
+    pub fn is_aborting(&self) -> bool {
+        self.abort.is_cancelled()
+    }
+
     /// Returns once a stop is asked.
     pub async fn draining(&self) {
         self.drain.cancelled().await;

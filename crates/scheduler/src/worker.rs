@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use beacon_domain::{
     AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, StoreError, Topic, Wakeup, WorkerId,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
@@ -13,8 +13,9 @@ use crate::{
     execute::{Called, execute},
     limits::{Gates, Moment},
     live::{Held, Live},
+    patience::{Doing, Patience},
     recorder::Recorder,
-    report,
+    report::{self, Chain},
 };
 
 /// Polling is the fallback for wake-ups that never came.
@@ -29,7 +30,10 @@ pub(crate) struct Worker {
     pub(crate) gates: Arc<Gates>,
     pub(crate) live: Arc<Live>,
     pub(crate) recorder: Recorder,
+    pub(crate) patience: Arc<Patience>,
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when whoever runs the scheduler dropped it.
+    pub(crate) gone: CancellationToken,
 }
 
 impl Worker {
@@ -47,13 +51,17 @@ impl Worker {
             };
             match claimed {
                 Ok(claimed) if claimed.leases.is_empty() => {
+                    self.patience.worked(Doing::Claim);
                     self.idle(&mut wakeup, self.next_look(&claimed, opens_at), &stop).await;
+                    // A group of calls ends at once; their slots are claimed together.
+                    tokio::task::yield_now().await;
                 }
                 Ok(claimed) => {
+                    self.patience.worked(Doing::Claim);
                     report::started(&claimed.started);
                     claimed.leases.into_iter().for_each(|lease| self.start(lease, &backends, &stop));
                 }
-                Err(error) => self.back_off(&error, &stop).await,
+                Err(error) => self.back_off(error, &stop).await,
             }
         }
         self.tasks.close();
@@ -109,8 +117,11 @@ impl Worker {
         }
     }
 
-    async fn back_off(&self, error: &StoreError, stop: &Stop) {
-        warn!(error = %error, "cannot claim work, trying again in {STORE_PAUSE:?}: {error}");
+    async fn back_off(&self, error: StoreError, stop: &Stop) {
+        warn!("cannot claim work, trying again in {STORE_PAUSE:?}: {}", Chain(&error));
+        if self.patience.is_over(Doing::Claim, error, self.ports.clock.monotonic()) {
+            return;
+        }
         tokio::select! {
             () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
             () = stop.draining() => {}
@@ -119,22 +130,27 @@ impl Worker {
 
     fn start(self: &Arc<Self>, lease: Lease, backends: &HashMap<EndpointId, Arc<dyn Backend>>, stop: &Stop) {
         let held = self.live.hold(lease.key);
-        self.gates.started(&lease.endpoint);
+        self.gates.started(&lease.endpoint, self.ports.clock.monotonic());
         let backend = backends.get(&lease.endpoint).expect("only endpoints with a backend have room").clone();
         let (worker, stop) = (Arc::clone(self), stop.clone());
-        self.tasks.spawn(async move {
+        let run = async move {
             worker.run_lease(&lease, backend.as_ref(), &held, &stop).await;
-            // The gate opens before the slot does, so that the next claim sees both.
-            worker.gates.released(&lease.endpoint);
             drop(held);
-        });
+        };
+        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(run));
     }
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
-        match execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await {
-            Called::Ended(recording, learned) => {
-                let now = self.ports.clock.monotonic();
-                self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
+        let called = execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await;
+        if let Called::Ended(_, Some(learned)) = &called {
+            let now = self.ports.clock.monotonic();
+            self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
+        }
+        // The endpoint is free from here on. The store holds its limit until the outcome is recorded; a claim that
+        // comes in the same transaction sees both.
+        self.gates.released(&lease.endpoint);
+        match called {
+            Called::Ended(recording, _) => {
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }
@@ -145,7 +161,7 @@ impl Worker {
 
     async fn give_back(&self, lease: &Lease) {
         if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
-            warn!(execution = %lease.key.execution, error = %error, "cannot give a lease back, it will run out: {error}");
+            warn!(execution = %lease.key.execution, "cannot give a lease back, it will run out: {}", Chain(&error));
         }
     }
 }

@@ -218,6 +218,7 @@ fn told(done: &Finished, redirects: u32, on_result_url: bool) -> Answer {
         finish_reason: None,
         system_fingerprint: None,
         provider_call_id: on_result_url.then(|| format!("fc-{}", done.number)),
+        provider_started_at: Some(done.started_at),
         redirects,
     }
 }

@@ -1,11 +1,10 @@
 //! Trusted keys: who may sign, with which profiles, and until when (P5).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use crate::{KeyId, Profile, Timestamp};
+use crate::{KeyId, Profile, Timestamp, public_key::PublicKey, verify_error::quoted};
 
 /// One trusted key with its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +49,7 @@ pub trait KeySource: Send + Sync {
 #[derive(Debug, Clone, Default)]
 pub struct KeyRing {
     by_key: HashMap<[u8; 32], TrustedKey>,
+    kids: HashSet<KeyId>,
 }
 
 /// A ring that cannot be trusted.
@@ -112,9 +112,9 @@ impl KeyRing {
     fn add(&mut self, entry: Entry) -> Result<(), String> {
         let kid = KeyId::new(&entry.kid).map_err(|error| error.to_string())?;
         let public_key =
-            decode_key(&entry.public_key).ok_or("public_key must be 32 bytes in padded base64")?;
-        if self.by_key.values().any(|key| key.kid == kid) {
-            return Err(format!("the kid {kid} is there twice"));
+            PublicKey::from_base64(&entry.public_key).map_err(|reason| format!("public_key {reason}"))?;
+        if !self.kids.insert(kid.clone()) {
+            return Err(format!("the kid {} is there twice", quoted(kid.as_str())));
         }
         if matches!((entry.not_before, entry.not_after), (Some(from), Some(to)) if from > to) {
             return Err("not_before is later than not_after".to_owned());
@@ -123,6 +123,7 @@ impl KeyRing {
             return Err("weight must be at least 1".to_owned());
         }
         let Entry { status, not_before, not_after, profiles, weight, example, .. } = entry;
+        let public_key = *public_key.bytes();
         let key = TrustedKey { kid, public_key, status, not_before, not_after, profiles, weight, example };
         match self.by_key.insert(public_key, key) {
             Some(_) => Err("the public_key is there twice".to_owned()),
@@ -137,31 +138,76 @@ impl KeySource for KeyRing {
     }
 }
 
-pub(crate) fn decode_key(text: &str) -> Option<[u8; 32]> {
-    STANDARD.decode(text).ok()?.try_into().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SigningKey;
 
-    const KEY: &str = "IVL4HnGxgBsh9Ui0K8w4zvCxXVj0Oz9E4zkz9fOUTz8=";
+    /// The public key of a seed of 32 equal bytes. Such keys are for tests only.
+    fn key(byte: u8) -> String {
+        SigningKey::from_seed([byte; 32]).public_key_base64()
+    }
 
-    fn refused(json: &str) -> String {
-        KeyRing::parse(json.as_bytes()).unwrap_err().to_string()
+    fn check(entries: &str, expected: &str) {
+        let refused = KeyRing::parse(entries.as_bytes()).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{entries}: {refused}");
     }
 
     // P5
     #[test]
     fn a_ring_with_one_wrong_entry_is_refused_whole_and_says_which() {
-        let cases = [
-            (r#"[{"kid":"a","public_key":"AAAA"}]"#.to_owned(), "key 0"),
-            (format!(r#"[{{"kid":"a","public_key":"{KEY}"}},{{"kid":"b","public_key":"{KEY}"}}]"#), "key 1"),
-            (format!(r#"[{{"kid":"a","public_key":"{KEY}","status":"maybe"}}]"#), "not a key ring"),
-            (format!(r#"[{{"kid":"a","public_key":"{KEY}","surprise":1}}]"#), "surprise"),
-        ];
-        for (json, expected) in cases {
-            assert!(refused(&json).contains(expected), "{json}: {}", refused(&json));
-        }
+        let (a, b) = (key(1), key(2));
+        let unpadded = a.trim_end_matches('=');
+
+        check(r#"[{"kid":"a","public_key":"AAAA"}]"#, "key 0 of the ring: public_key must be 32 bytes");
+        check(&format!(r#"[{{"kid":"a","public_key":"{unpadded}"}}]"#), "padded base64");
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}"}},{{"kid":"b","public_key":"{a}"}}]"#), "key 1");
+        check(
+            &format!(r#"[{{"kid":"a","public_key":"{a}"}},{{"kid":"a","public_key":"{b}"}}]"#),
+            "\"a\" is there twice",
+        );
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}","status":"maybe"}}]"#), "not a key ring");
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}","surprise":1}}]"#), "surprise");
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}","not_before":"soon"}}]"#), "not a key ring");
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}","profiles":["L9"]}}]"#), "L9");
+        check(&format!(r#"[{{"kid":"a","public_key":"{a}","weight":0}}]"#), "weight must be at least 1");
+        check(&format!(r#"[{{"kid":"","public_key":"{a}"}}]"#), "key 0 of the ring: a key id must have");
+        check(&format!(r#"[{{"public_key":"{a}"}}]"#), "missing field `kid`");
+        check(&format!(r#"{{"trusted_keys":[{{"kid":"a","public_key":"{a}"}}]}}"#), "not a key ring");
+        check(
+            &format!(
+                r#"[{{"kid":"a","public_key":"{a}","not_before":"2026-02-01T00:00:00Z","not_after":"2026-01-01T00:00:00Z"}}]"#
+            ),
+            "not_before is later than not_after",
+        );
+    }
+
+    // P3, P5
+    #[test]
+    fn a_ring_with_a_key_under_which_anybody_can_sign_is_refused() {
+        // RFC 8032: the neutral point, y = 1.
+        check(
+            r#"[{"kid":"a","public_key":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]"#,
+            "a point of small order",
+        );
+        // The same point with y = p + 1.
+        check(
+            r#"[{"kid":"a","public_key":"7v///////////////////////////////////////38="}]"#,
+            "a second spelling",
+        );
+        check(
+            r#"[{"kid":"a","public_key":"AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]"#,
+            "no point of Ed25519",
+        );
+    }
+
+    #[test]
+    fn a_key_without_a_policy_is_active_and_may_use_the_default_profiles_only() {
+        let ring =
+            KeyRing::parse(format!(r#"[{{"kid":"a","public_key":"{}","status":""}}]"#, key(1)).as_bytes());
+
+        let found = ring.unwrap().key(&SigningKey::from_seed([1; 32]).public_key()).unwrap();
+
+        assert_eq!((found.status, found.profiles, found.weight), (KeyStatus::Active, vec![], 1));
     }
 }

@@ -2,9 +2,11 @@
 
 mod canonical;
 mod catalogue;
+mod claimed;
 mod digest;
 mod dsse;
 mod envelope;
+mod field;
 mod ids;
 mod inspect;
 mod job;
@@ -12,15 +14,20 @@ mod keys;
 pub mod limits;
 mod merkle;
 mod normalise;
+mod parse;
 mod profile;
+mod public_key;
 mod receipt;
+mod records;
 mod region;
 mod schema;
 mod sign;
+mod signing_key;
 mod verify;
+mod verify_error;
 mod wrapper;
 
-pub use canonical::MAX_DEPTH;
+pub use canonical::canonical_form;
 pub use digest::{DigestError, Sha256Digest};
 pub use dsse::PAYLOAD_TYPE;
 pub use envelope::{SignedSpec, VerifiedSpec};
@@ -29,10 +36,16 @@ pub use inspect::{Inspection, inspect};
 pub use jiff::Timestamp;
 pub use job::{Constraints, JobSpec, ModelAsk, Question, Sampling};
 pub use keys::{KeyRing, KeyRingError, KeySource, KeyStatus, TrustedKey};
+pub use limits::MAX_DEPTH;
 pub use merkle::MerkleRoot;
 pub use profile::{Profile, UnknownProfile};
-pub use receipt::{Close, CloseBody, Receipt, ReceiptBody, ReceiptError};
+pub use receipt::{
+    CLOSE_SCHEMA, Close, CloseBody, RECEIPT_SCHEMA, Receipt, ReceiptBody, ReceiptError, ReceiptSigner,
+};
+pub use records::{RecordsCheck, RecordsReport};
 pub use region::{Region, UnknownRegion};
 pub use schema::job_schema;
-pub use sign::{ReceiptSigner, SignError, SignOptions, SigningKey, sign_spec};
-pub use verify::{Freshness, Trust, VerifyError, verify};
+pub use sign::{SignError, SignOptions, SignedText, sign_spec, sign_text};
+pub use signing_key::{SigningKey, random_nonce};
+pub use verify::{Freshness, verify};
+pub use verify_error::{Trust, VerifyError};

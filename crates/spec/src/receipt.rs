@@ -1,15 +1,19 @@
 //! Receipts and closes: the signed records of what came of a job (L8).
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    ModelId, QuestionId, Region, Sha256Digest, Timestamp,
+    ModelId, QuestionId, Region, Sha256Digest, SigningKey, Timestamp,
     canonical::{Dialect, canonicalize},
-    keys::decode_key,
-    sign::unsigned_bytes,
-    verify::decode_signature,
+    public_key::{PublicKey, decode_signature},
 };
+
+/// The schema of a receipt, the first member that a reader looks at.
+pub const RECEIPT_SCHEMA: &str = "beacon-receipt/1";
+
+/// The schema of a close.
+pub const CLOSE_SCHEMA: &str = "beacon-close/1";
 
 /// What is said about one attempt that ended an execution. Signed over its JCS form without `signature`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,7 +122,7 @@ pub struct Close {
 }
 
 /// A record that does not hold.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
     /// The key or the signature is malformed.
     #[error("the runner's key or the signature is malformed")]
@@ -128,12 +132,48 @@ pub enum ReceiptError {
     Mismatch,
 }
 
+/// The runner's key, ready to sign records.
+#[derive(Debug, Clone)]
+pub struct ReceiptSigner {
+    key: SigningKey,
+    public: String,
+}
+
+impl ReceiptSigner {
+    /// Signs with this key.
+    #[must_use]
+    pub fn new(key: SigningKey) -> Self {
+        Self { public: key.public_key_base64(), key }
+    }
+
+    /// The runner's public key, padded base64.
+    #[must_use]
+    pub fn public_key_base64(&self) -> &str {
+        &self.public
+    }
+
+    /// A signed receipt.
+    #[must_use]
+    pub fn sign(&self, body: ReceiptBody) -> Receipt {
+        let mut receipt = Receipt { body, runner_key: self.public.clone(), signature: String::new() };
+        receipt.signature = self.key.sign_base64(&unsigned_bytes(&receipt));
+        receipt
+    }
+
+    /// A signed close.
+    #[must_use]
+    pub fn close(&self, body: CloseBody) -> Close {
+        let mut close = Close { body, runner_key: self.public.clone(), signature: String::new() };
+        close.signature = self.key.sign_base64(&unsigned_bytes(&close));
+        close
+    }
+}
+
 impl Receipt {
     /// SHA-256 over the JCS form with the signature; the leaf of the job's Merkle tree.
     #[must_use]
     pub fn hash(&self) -> Sha256Digest {
-        let value = serde_json::to_value(self).expect("a receipt has string keys and finite numbers");
-        Sha256Digest::of(&canonicalize(&value, Dialect::JavaScript))
+        Sha256Digest::of(&canonicalize(&value(self), Dialect::JavaScript))
     }
 
     /// Checks the signature against the key that the receipt names.
@@ -155,9 +195,26 @@ impl Close {
     }
 }
 
-fn verify_record(key: &str, signature: &str, bytes: &[u8]) -> Result<(), ReceiptError> {
-    let key = decode_key(key).ok_or(ReceiptError::Malformed)?;
-    let key = VerifyingKey::from_bytes(&key).map_err(|_| ReceiptError::Malformed)?;
-    let signature = decode_signature(signature).ok_or(ReceiptError::Malformed)?;
-    key.verify_strict(bytes, &Signature::from_bytes(&signature)).map_err(|_| ReceiptError::Mismatch)
+fn value(record: &impl Serialize) -> Value {
+    serde_json::to_value(record).expect("records have string keys and finite numbers")
+}
+
+/// The JCS form of a record without its signature.
+fn unsigned_bytes(record: &impl Serialize) -> Vec<u8> {
+    unsigned_form(&mut value(record))
+}
+
+/// The JCS form of a record that arrived, without its signature, which is taken out.
+pub(crate) fn unsigned_form(record: &mut Value) -> Vec<u8> {
+    if let Some(members) = record.as_object_mut() {
+        members.remove("signature");
+    }
+    canonicalize(record, Dialect::JavaScript)
+}
+
+/// Checks one signature of a runner.
+pub(crate) fn verify_record(key: &str, signature: &str, bytes: &[u8]) -> Result<(), ReceiptError> {
+    let key = PublicKey::from_base64(key).map_err(|_| ReceiptError::Malformed)?;
+    let signature = decode_signature(signature).map_err(|_| ReceiptError::Malformed)?;
+    if key.signed(bytes, &signature) { Ok(()) } else { Err(ReceiptError::Mismatch) }
 }

@@ -1,6 +1,6 @@
 //! What both stores decide alike: errors that follow from a state, expired leases, days.
 
-use beacon_domain::{CallError, EndReason, ErrorCode, ExecutionState, LossReason, Stage};
+use beacon_domain::{Bound, CallError, EndReason, ErrorCode, ExecutionState, LossReason, Stage};
 use beacon_spec::Timestamp;
 
 /// A lease that expires this often takes its workers down with it: the execution fails.
@@ -8,6 +8,40 @@ pub(crate) const MOST_EXPIRIES: u32 = 5;
 
 /// How many rows a page has when the caller does not say.
 pub(crate) const PAGE: u32 = 50;
+
+/// Room that all endpoints of one claim share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedRoom {
+    /// Leases that the worker still wants.
+    pub(crate) worker: u32,
+    /// Room under the limit over all endpoints.
+    pub(crate) global: u32,
+    /// Whether the day's budget is not used up.
+    pub(crate) spendable: bool,
+}
+
+impl SharedRoom {
+    /// So many leases were given.
+    pub(crate) fn take(&mut self, leases: u32) {
+        self.worker = self.worker.saturating_sub(leases);
+        self.global = self.global.saturating_sub(leases);
+    }
+}
+
+/// Which limit is the tightest for an endpoint, and the room under it.
+pub(crate) fn tightest(shared: SharedRoom, endpoint: u32, account: u32, wanted: u32) -> (Bound, u32) {
+    if !shared.spendable {
+        return (Bound::DayBudget, 0);
+    }
+    let limits = [
+        (Bound::Endpoint, endpoint),
+        (Bound::Account, account),
+        (Bound::Global, shared.global),
+        (Bound::Worker, wanted.min(shared.worker)),
+    ];
+    // The first of equals is named.
+    limits.into_iter().min_by_key(|(_, room)| *room).unwrap_or((Bound::Worker, 0))
+}
 
 /// Days since 1970 UTC.
 pub(crate) fn day(now: Timestamp) -> i64 {
@@ -38,6 +72,12 @@ pub(crate) fn implied_error(
 pub(crate) fn poison_error() -> CallError {
     let message = format!("its lease expired {MOST_EXPIRIES} times; it may take its workers down");
     CallError::new(ErrorCode::Internal, Stage::Queue, message)
+}
+
+/// The error of an execution whose job ran out of budget while it ran.
+pub(crate) fn budget_error() -> CallError {
+    let message = "the job's cost cap was reached before another attempt";
+    CallError::new(ErrorCode::BudgetExhausted, Stage::Queue, message)
 }
 
 /// Why a lease is not held any more, from the state of its execution.

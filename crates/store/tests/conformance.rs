@@ -1,40 +1,34 @@
-//! Every store passes the one suite.
+//! Every store passes the one suite, and any two stores answer the same to the same history.
 
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
-use beacon_spec::VerifiedSpec;
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
-use beacon_testkit::{conformance, verified_spec};
+use beacon_testkit::conformance::{Scene, twins};
+use tempfile::TempDir;
 
-fn spec() -> VerifiedSpec {
-    verified_spec("conformance", &["What is one?", "What is two?"], &["m"], &["us-east"])
+async fn in_memory() -> (MemoryStore, ()) {
+    (MemoryStore::new(), ())
 }
 
-macro_rules! cases {
-    ($($case:ident),* $(,)?) => {
-        mod memory {
-            use super::*;
-            $(#[tokio::test]
-            async fn $case() {
-                conformance::$case(Arc::new(MemoryStore::new()), spec()).await;
-            })*
-        }
-        mod sqlite {
-            use super::*;
-            $(#[tokio::test]
-            async fn $case() {
-                let folder = tempfile::tempdir().unwrap();
-                let store = SqliteStore::open(folder.path().join("test.db"), OpenMode::Run).unwrap();
-                conformance::$case(Arc::new(store), spec()).await;
-            })*
-        }
-    };
+async fn in_a_file() -> (SqliteStore, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("test.db"), OpenMode::Run).unwrap();
+    (store, folder)
 }
 
-cases!(
-    a_deadline_ends_what_is_open,
-    a_budget_lets_calls_in_flight_finish,
-    an_execution_that_kills_its_workers_fails,
-    a_job_goes_question_by_question_to_its_end,
-    leases_come_back_and_late_answers_are_kept
-);
+mod memory {
+    beacon_testkit::store_conformance!(super::in_memory);
+}
+
+mod sqlite {
+    beacon_testkit::store_conformance!(super::in_a_file);
+}
+
+#[tokio::test]
+async fn memory_and_sqlite_answer_the_same_to_random_histories() {
+    for seed in 0..12 {
+        let (file, _folder) = in_a_file().await;
+
+        twins::play(seed, &Scene::new(MemoryStore::new()), &Scene::new(file)).await;
+    }
+}

@@ -1,47 +1,122 @@
 //! Keys, signing, the schema, completions.
 
-use std::{io::Write as _, path::Path, process::ExitCode};
+use std::{fs, io::Write as _, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
-use beacon_boot::{load_or_create_runner_key, read_bounded};
+use beacon_boot::read_bounded;
 use beacon_domain::{Clock as _, SystemClock};
-use beacon_spec::{Profile, SignOptions, SigningKey, job_schema, sign_spec};
+use beacon_spec::{
+    KeyRing, Profile, SignOptions, SignedText, SigningKey, Timestamp, job_schema, limits, random_nonce,
+    sign_text,
+};
 use clap::CommandFactory as _;
 use serde_json::json;
 
 use super::line;
 use crate::args::{Args, Completions, Keygen, Sign};
 
+/// Signatures older than this are refused by services as they come; a kept time stamp is then worth a note.
+const STALE_MINUTES: i64 = 10;
+
 /// Makes a signing key.
 pub(crate) fn keygen(command: &Keygen, as_json: bool) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(!command.out.exists(), "{} exists; a key is never overwritten", command.out.display());
-    let key = load_or_create_runner_key(&command.out)?;
-    let entry = json!([{ "kid": command.kid, "public_key": key.public_key_base64(), "status": "active" }]);
+    let key = SigningKey::generate();
+    let ring = json!([{ "kid": command.kid, "public_key": key.public_key_base64(), "status": "active" }]);
+    KeyRing::parse(ring.to_string().as_bytes()).context("a ring could not hold this key")?;
+    write_secret(&command.out, &key)?;
     if as_json {
-        line(&entry[0])?;
+        line(&ring[0])?;
     } else {
         eprintln!("wrote the secret seed to {}; keep it. The key ring entry:", command.out.display());
-        line(serde_json::to_string_pretty(&entry)?)?;
+        line(serde_json::to_string_pretty(&ring)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Signs a job with a fresh time stamp and nonce.
+/// Signs a job. It gets a time stamp and a nonce if it has none.
 pub(crate) fn sign(command: &Sign) -> anyhow::Result<ExitCode> {
-    let mut job: serde_json::Value = serde_json::from_slice(&read_bounded(&command.job, 16 * 1024 * 1024)?)
-        .with_context(|| format!("{} is not JSON", command.job.display()))?;
-    let key = secret(&command.key)?;
-    let nonce = SigningKey::generate().public_key_base64();
-    let nonce = nonce.trim_end_matches('=').chars().filter(char::is_ascii_alphanumeric).take(22).collect();
-    let options = SignOptions { timestamp: Some(SystemClock::new().now()), nonce: Some(nonce) };
-    let signed = sign_spec(&mut job, &key, Profile::Jcs, &options)?;
-    match &command.out {
-        Some(out) => {
-            std::fs::write(out, signed).with_context(|| format!("cannot write {}", out.display()))?
-        }
-        None => std::io::stdout().write_all(&signed)?,
+    if let Some(out) = &command.out {
+        anyhow::ensure!(
+            !same_file(out, &command.job),
+            "--out {} is the job itself, which would be lost; name another file",
+            out.display()
+        );
     }
+    let job = read_bounded(&command.job, limits::MAX_SPEC_BYTES as u64)?;
+    let key = secret(&command.key)?;
+    let now = SystemClock::new().now();
+    let profile = if command.dsse { Profile::Dsse } else { command.profile };
+    let options = SignOptions { timestamp: Some(now), nonce: Some(random_nonce()), refresh: command.refresh };
+    let signed =
+        sign_text(&job, &key, profile, &options).with_context(|| format!("{}", command.job.display()))?;
+    match &command.out {
+        Some(out) => write_whole(out, &signed.bytes)?,
+        None => std::io::stdout().write_all(&signed.bytes)?,
+    }
+    note(&signed, profile, now);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the signer should know, on standard error.
+fn note(signed: &SignedText, profile: Profile, now: Timestamp) {
+    let (length, digest) = (signed.canonical_length, signed.canonical_sha256);
+    eprintln!("signed {} as {profile}: {length} canonical bytes, SHA-256 {digest}", signed.spec.name);
+    if signed.signed_again {
+        eprintln!("note: this key had signed the job before; the time stamp and the nonce are new");
+    }
+    if !profile.is_default() {
+        eprintln!(
+            "note: {profile} is an older form. Beacon takes it only from keys whose ring entry has \"profiles\": [\"{profile}\"]"
+        );
+    }
+    let age = signed.spec.signed_at.map(|signed_at| now.duration_since(signed_at).as_mins());
+    if let Some(minutes) = age.filter(|minutes| *minutes >= STALE_MINUTES) {
+        eprintln!(
+            "note: the time stamp of the job was kept and is {minutes} minutes old; services refuse it, --refresh replaces it"
+        );
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    real(one).is_some_and(|one| Some(one) == real(other))
+}
+
+/// Writes a file beside its place and moves it there: it is there whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(format!(".{}.part", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let written = fs::OpenOptions::new().write(true).create_new(true).open(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    if written.is_err() {
+        // Nothing else can be done if even this fails; the error below says what is wrong.
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a new seed that only its owner can read.
+fn write_secret(path: &Path, key: &SigningKey) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(format!("{}\n", key.seed_base64()).as_bytes())?;
+        file.sync_all()
+    });
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            anyhow::bail!("{} exists; a key is never overwritten", path.display())
+        }
+        written => written.with_context(|| format!("cannot write {}", path.display())),
+    }
 }
 
 fn secret(path: &Path) -> anyhow::Result<SigningKey> {

@@ -117,6 +117,7 @@ fn options(command: &Run, endpoints: &EndpointsFile) -> SchedulerOptions {
     let accounts = endpoints.accounts.iter();
     SchedulerOptions {
         slots: command.slots,
+        store_patience: Some(Duration::from_secs(command.patience)),
         global_limit: endpoints.global_limit,
         account_limits: accounts
             .map(|(name, account)| (AccountId::new(name.as_str()), account.limit))

@@ -1,100 +1,131 @@
 //! `beacon verify`: a signed job, or exported receipts, checked offline.
 
-use std::process::ExitCode;
+mod difference;
+mod records;
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use beacon_boot::read_bounded;
 use beacon_domain::{Clock as _, SystemClock};
-use beacon_spec::{Close, MerkleRoot, Receipt, SignedSpec, inspect};
-use serde_json::json;
+use beacon_spec::{Inspection, SignedSpec, VerifyError, inspect, limits::MAX_SPEC_BYTES};
+use serde_json::{Value, json};
 
+use self::difference::Difference;
 use super::line;
 use crate::{args, exit, job_file};
 
-const LIMIT: u64 = 4 * 1024 * 1024 * 1024;
+/// The longest record, and the longest canonical form to compare with.
+const LIMIT: u64 = 64 * 1024 * 1024;
+
+/// What a check found, and whether all of it is good.
+struct Checked {
+    good: bool,
+    /// The one object of `--json`.
+    object: Value,
+    /// The same for people.
+    text: Vec<String>,
+}
 
 /// Checks a file; what it is follows from its content.
 pub(crate) fn verify(command: &args::Verify, as_json: bool) -> anyhow::Result<ExitCode> {
-    let bytes = read_bounded(&command.file, LIMIT)?;
-    if bytes.split(|byte| *byte == b'\n').next().is_some_and(is_record) {
-        return receipts(&bytes, as_json);
-    }
-    let ring = job_file::ring(&command.file, command.keys.as_deref())?;
-    let found = match SignedSpec::new(bytes) {
-        Ok(signed) => inspect(&signed, &ring, SystemClock::new().now()),
-        Err(error) => anyhow::bail!("{}: {error}", command.file.display()),
+    let checked = match check(command) {
+        Ok(checked) => checked,
+        Err(error) if as_json => {
+            line(json!({
+                "kind": null, "verdict": "not_checked", "explanation": format!("{error:#}"), "profile": null,
+                "canonical_length": 0, "canonical_sha256": null,
+            }))?;
+            return Ok(ExitCode::from(exit::BAD_INPUT));
+        }
+        Err(error) => return Err(error),
     };
-    let profile = found.profile.map(|profile| profile.to_string());
     if as_json {
-        line(json!({
-            "verdict": found.verdict, "explanation": found.explanation, "profile": profile, "cannot_run": found.cannot_run,
-            "canonical_length": found.canonical.len(), "canonical_sha256": found.canonical_sha256,
-        }))?;
+        line(&checked.object)?;
     } else {
-        line(format_args!("verdict           {} ({})", found.verdict, found.explanation))?;
-        line(format_args!("profile           {}", profile.as_deref().unwrap_or("none matches")))?;
-        line(format_args!("canonical length  {}", found.canonical.len()))?;
-        line(format_args!("canonical sha256  {}", found.canonical_sha256))?;
-        if let Some(reason) = &found.cannot_run {
-            line(format_args!("cannot run        {reason}"))?;
-        }
+        checked.text.iter().try_for_each(line)?;
     }
-    if let Some(path) = &command.canonical {
-        compare(&found.canonical, &read_bounded(path, LIMIT)?, as_json)?;
-    }
-    Ok(if found.verdict == "good" { ExitCode::SUCCESS } else { ExitCode::from(exit::BAD_INPUT) })
+    Ok(if checked.good { ExitCode::SUCCESS } else { ExitCode::from(exit::BAD_INPUT) })
 }
 
-fn is_record(line: &[u8]) -> bool {
-    let schema =
-        |value: serde_json::Value| value.get("schema").and_then(|schema| schema.as_str().map(str::to_owned));
-    let schema = serde_json::from_slice(line).ok().and_then(schema);
-    schema.is_some_and(|schema| schema.starts_with("beacon-receipt/") || schema.starts_with("beacon-close/"))
+fn check(command: &args::Verify) -> anyhow::Result<Checked> {
+    let file = &command.file;
+    let unreadable = || format!("cannot read {}; check the path and its permissions", file.display());
+    let mut reader = BufReader::new(File::open(file).with_context(unreadable)?);
+    let mut first = Vec::new();
+    reader.by_ref().take(LIMIT).read_until(b'\n', &mut first).with_context(unreadable)?;
+    if records::is_record(&first) {
+        return records::check(command, &first, reader);
+    }
+    anyhow::ensure!(
+        command.job.is_none() && command.runner_key.is_none(),
+        "--job and --runner-key are for receipts, and {} holds none",
+        file.display()
+    );
+    // One byte more than allowed is enough to know; the rest of a hostile file is not read.
+    let left = (MAX_SPEC_BYTES + 1).saturating_sub(first.len()) as u64;
+    let mut bytes = first;
+    reader.take(left).read_to_end(&mut bytes).with_context(unreadable)?;
+    job(command, bytes)
 }
 
-fn compare(ours: &[u8], theirs: &[u8], as_json: bool) -> anyhow::Result<()> {
-    let differs = ours.iter().zip(theirs).position(|(a, b)| a != b);
-    let first = differs.or_else(|| (ours.len() != theirs.len()).then(|| ours.len().min(theirs.len())));
-    match (as_json, first) {
-        (true, first) => line(json!({ "first_difference": first })),
-        (false, None) => line("the canonical bytes are the same"),
-        (false, Some(at)) => line(format_args!("the canonical bytes differ first at byte {at}")),
-    }
+fn job(command: &args::Verify, bytes: Vec<u8>) -> anyhow::Result<Checked> {
+    let theirs = command.canonical.as_deref().map(|path| read_bounded(path, LIMIT)).transpose()?;
+    let ring = job_file::ring(&command.file, command.keys.as_deref())?;
+    let signed = match SignedSpec::new(bytes) {
+        Err(VerifyError::TooLarge(read)) => Err(VerifyError::TooLarge(size(&command.file).unwrap_or(read))),
+        signed => signed,
+    };
+    Ok(match signed {
+        Ok(signed) => Checked::job(&inspect(&signed, &ring, SystemClock::new().now()), theirs.as_deref()),
+        Err(error) => Checked::refused(&error),
+    })
 }
 
-/// Every signature, then the close's count and root.
-fn receipts(bytes: &[u8], as_json: bool) -> anyhow::Result<ExitCode> {
-    let (mut root, mut good, mut bad, mut close) = (MerkleRoot::new(), 0_u32, Vec::new(), None);
-    for (i, text) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, text)| !text.is_empty()) {
-        if let Ok(receipt) = serde_json::from_slice::<Receipt>(text) {
-            root.push(receipt.hash());
-            match receipt.verify() {
-                Ok(()) => good += 1,
-                Err(error) => bad.push(format!("line {}: {error}", i + 1)),
-            }
-        } else {
-            let last: Close =
-                serde_json::from_slice(text).with_context(|| format!("line {} is no record", i + 1))?;
-            close = Some(last);
+fn size(file: &Path) -> Option<usize> {
+    file.metadata().ok().and_then(|file| usize::try_from(file.len()).ok())
+}
+
+impl Checked {
+    /// A file that is no job before anything can be checked.
+    fn refused(error: &VerifyError) -> Self {
+        let object = json!({
+            "kind": "job", "verdict": error.code(), "explanation": error.to_string(), "profile": null,
+            "canonical_length": 0, "canonical_sha256": null, "cannot_run": null,
+        });
+        Self { good: false, object, text: vec![format!("verdict           {} ({error})", error.code())] }
+    }
+
+    fn job(found: &Inspection, theirs: Option<&[u8]>) -> Self {
+        let digest = (!found.canonical.is_empty()).then_some(found.canonical_sha256);
+        let (profile, cannot_run) =
+            (found.profile.map(|profile| profile.to_string()), found.cannot_run.as_ref());
+        let mut object = json!({
+            "kind": "job", "verdict": found.verdict, "explanation": found.explanation, "profile": profile,
+            "key": found.key, "canonical_length": found.canonical.len(), "canonical_sha256": digest,
+            "cannot_run": cannot_run.map(ToString::to_string),
+        });
+        let mut text = vec![
+            format!("verdict           {} ({})", found.verdict, found.explanation),
+            format!("profile           {}", profile.as_deref().unwrap_or("none matches")),
+            format!("canonical length  {}", found.canonical.len()),
+        ];
+        text.extend(digest.map(|digest| format!("canonical sha256  {digest}")));
+        text.extend(cannot_run.map(|reason| format!("cannot run        {reason}")));
+        let mut good = found.verdict == "good";
+        if let Some(theirs) = theirs {
+            let difference = Difference::between(&found.canonical, theirs);
+            object["first_difference"] = difference.as_ref().map_or(Value::Null, Difference::json);
+            text.extend(
+                difference.as_ref().map_or_else(|| vec![difference::SAME.to_owned()], Difference::lines),
+            );
+            good &= difference.is_none();
         }
+        Self { good, object, text }
     }
-    match &close {
-        None => bad.push("there is no close: the job has not ended, or the export is cut".to_owned()),
-        Some(close) => {
-            if let Err(error) = close.verify() {
-                bad.push(format!("the close: {error}"));
-            }
-            if close.body.receipts != good || close.body.merkle_root != root.root() {
-                bad.push("the close does not cover exactly these receipts".to_owned());
-            }
-        }
-    }
-    let verdict = if bad.is_empty() { "good" } else { "bad" };
-    if as_json {
-        line(json!({ "verdict": verdict, "receipts": good, "problems": bad }))?;
-    } else {
-        line(format_args!("verdict {verdict}: {good} receipts hold"))?;
-        bad.iter().try_for_each(|problem| line(format_args!("  {problem}")))?;
-    }
-    Ok(if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::BAD_INPUT) })
 }

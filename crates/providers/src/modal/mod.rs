@@ -1,39 +1,35 @@
 //! Modal web functions that speak Beacon's request and answer.
 
+mod answer;
 pub(crate) mod classify;
-mod wire;
+mod request;
 
-use async_trait::async_trait;
-use beacon_domain::{
-    Answer, Backend, CallContext, CallError, CallRequest, EndpointInfo, Monotonic, ProbeReport,
-};
+use beacon_domain::{Answer, CallError, CallRequest};
+use bytes::Bytes;
 
-use crate::{exchange::HttpEndpoint, probe};
+use crate::{backend::Dialect, config::EndpointConfig, exchange::Fetched, refusal::Refusal};
 
-/// One web function.
-pub(crate) struct ModalWeb {
-    http: HttpEndpoint,
+/// The dialect of one web function.
+pub(crate) struct Modal {
+    model: String,
 }
 
-impl ModalWeb {
-    pub(crate) const fn new(http: HttpEndpoint) -> Self {
-        Self { http }
+impl Modal {
+    pub(crate) fn new(config: &EndpointConfig) -> Self {
+        Self { model: config.name_at_the_server().to_owned() }
     }
 }
 
-#[async_trait]
-impl Backend for ModalWeb {
-    async fn call(&self, request: &CallRequest, context: &CallContext) -> Result<Answer, CallError> {
-        let body = wire::encode(request, self.http.upstream_model())?;
-        let fetched = self.http.fetch(body, context, classify::classify).await?;
-        wire::decode(&fetched, request, self.http.upstream_model())
+impl Dialect for Modal {
+    fn encode(&self, request: &CallRequest) -> Bytes {
+        request::encode(request, &self.model)
     }
 
-    fn describe(&self) -> &EndpointInfo {
-        &self.http.info
+    fn classify(&self, refusal: &Refusal<'_>) -> CallError {
+        classify::classify(refusal)
     }
 
-    async fn probe(&self, deadline: Monotonic) -> ProbeReport {
-        probe::probe(&self.http, deadline).await
+    fn decode(&self, fetched: &Fetched, request: &CallRequest) -> Result<Answer, CallError> {
+        answer::decode(fetched, request, &self.model)
     }
 }

@@ -1,39 +1,45 @@
-//! Chat completions as OpenAI defines them (<https://platform.openai.com/docs/api-reference/chat>).
+//! Chat completions as OpenAI defines them (<https://platform.openai.com/docs/api-reference/chat>), and as vLLM, Ollama,
+//! llama.cpp and LiteLLM imitate them.
 
+pub(crate) mod answer;
 mod classify;
-mod wire;
+mod request;
 
-use async_trait::async_trait;
-use beacon_domain::{
-    Answer, Backend, CallContext, CallError, CallRequest, EndpointInfo, Monotonic, ProbeReport,
+use beacon_domain::{Answer, CallError, CallRequest};
+use bytes::Bytes;
+
+use crate::{
+    backend::Dialect,
+    config::{EndpointConfig, MaxTokensField},
+    exchange::Fetched,
+    refusal::Refusal,
 };
 
-use crate::{exchange::HttpEndpoint, probe};
-
-/// One server's model.
+/// The dialect of one server's model.
 pub(crate) struct OpenAi {
-    http: HttpEndpoint,
+    model: String,
+    max_tokens_field: MaxTokensField,
 }
 
 impl OpenAi {
-    pub(crate) const fn new(http: HttpEndpoint) -> Self {
-        Self { http }
+    pub(crate) fn new(config: &EndpointConfig) -> Self {
+        Self {
+            model: config.name_at_the_server().to_owned(),
+            max_tokens_field: config.max_tokens_field.unwrap_or_default(),
+        }
     }
 }
 
-#[async_trait]
-impl Backend for OpenAi {
-    async fn call(&self, request: &CallRequest, context: &CallContext) -> Result<Answer, CallError> {
-        let body = wire::encode(request, self.http.upstream_model())?;
-        let fetched = self.http.fetch(body, context, classify::classify).await?;
-        wire::decode(&fetched, self.http.upstream_model())
+impl Dialect for OpenAi {
+    fn encode(&self, request: &CallRequest) -> Bytes {
+        request::encode(request, &self.model, self.max_tokens_field)
     }
 
-    fn describe(&self) -> &EndpointInfo {
-        &self.http.info
+    fn classify(&self, refusal: &Refusal<'_>) -> CallError {
+        classify::classify(refusal)
     }
 
-    async fn probe(&self, deadline: Monotonic) -> ProbeReport {
-        probe::probe(&self.http, deadline).await
+    fn decode(&self, fetched: &Fetched, _: &CallRequest) -> Result<Answer, CallError> {
+        answer::decode(fetched, &self.model)
     }
 }

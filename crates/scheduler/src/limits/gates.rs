@@ -1,7 +1,7 @@
 //! One gate per endpoint: how many calls this process may start on it now, and why not more.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use super::{Adaptive, Breaker};
 /// All gates of a worker.
 #[derive(Debug)]
 pub(crate) struct Gates {
-    by_id: Mutex<HashMap<EndpointId, EndpointGate>>,
+    by_id: Mutex<BTreeMap<EndpointId, EndpointGate>>,
     warm_for: Duration,
 }
 
@@ -22,6 +22,8 @@ pub(crate) struct Gates {
 struct EndpointGate {
     info: EndpointInfo,
     in_flight: u32,
+    /// Grows with every call over all endpoints.
+    turn: u64,
     answered_at: Option<Monotonic>,
     throttled_until: Option<Monotonic>,
     breaker: Breaker,
@@ -50,15 +52,25 @@ impl Gates {
     /// What may be claimed now, over all endpoints, and when a closed gate opens next.
     pub(crate) fn rooms(&self, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
         let gates = self.lock();
-        let rooms = gates.values().map(|gate| gate.room(now, self.warm_for)).collect();
+        let mut by_turn: Vec<&EndpointGate> = gates.values().collect();
+        // Under a shared limit every endpoint has its turn: whoever waited longest is served first.
+        by_turn.sort_by_key(|gate| gate.turn);
+        let rooms = by_turn.into_iter().map(|gate| gate.room(now, self.warm_for)).collect();
         let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
         (rooms, opens)
     }
 
     /// A call goes out.
-    pub(crate) fn started(&self, endpoint: &EndpointId) {
-        if let Some(gate) = self.lock().get_mut(endpoint) {
+    pub(crate) fn started(&self, endpoint: &EndpointId, now: Monotonic) {
+        let mut gates = self.lock();
+        let turn = gates.values().map(|gate| gate.turn).max().unwrap_or(0) + 1;
+        if let Some(gate) = gates.get_mut(endpoint) {
+            if !gate.is_warm(now, self.warm_for) {
+                // This call wakes it; until it is answered nobody joins.
+                gate.answered_at = None;
+            }
             gate.in_flight += 1;
+            gate.turn = turn;
         }
     }
 
@@ -69,14 +81,14 @@ impl Gates {
         }
     }
 
-    /// A slot is free again, after what came of it was recorded.
+    /// A call is back, whatever came of it.
     pub(crate) fn released(&self, endpoint: &EndpointId) {
         if let Some(gate) = self.lock().get_mut(endpoint) {
             gate.in_flight = gate.in_flight.saturating_sub(1);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EndpointId, EndpointGate>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EndpointId, EndpointGate>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +97,7 @@ impl EndpointGate {
     fn new(info: EndpointInfo) -> Self {
         let adaptive = info.adaptive.map(|(floor, ceiling)| Adaptive::new(floor, ceiling.min(info.limit)));
         let breaker = Breaker::default();
-        Self { info, in_flight: 0, answered_at: None, throttled_until: None, breaker, adaptive }
+        Self { info, in_flight: 0, turn: 0, answered_at: None, throttled_until: None, breaker, adaptive }
     }
 
     fn room(&self, now: Moment, warm_for: Duration) -> Room {
@@ -112,10 +124,13 @@ impl EndpointGate {
         if let Some(until) = self.throttled_until.filter(|until| *until > now.monotonic) {
             return Gate::Throttled { until: now.date_of(until) };
         }
-        // Calls that are still in flight keep a container busy, hence warm.
-        let warm =
-            self.answered_at.is_some_and(|at| self.in_flight > 0 || now.monotonic.since(at) < warm_for);
-        if self.info.cold_probe && !warm { Gate::Cold } else { Gate::Open }
+        let cold = self.info.cold_probe && !self.is_warm(now.monotonic, warm_for);
+        if cold { Gate::Cold } else { Gate::Open }
+    }
+
+    /// Calls that are still in flight keep a container busy, hence warm.
+    fn is_warm(&self, now: Monotonic, warm_for: Duration) -> bool {
+        self.answered_at.is_some_and(|at| self.in_flight > 0 || now.since(at) < warm_for)
     }
 
     fn opens_at(&self, now: Monotonic) -> Option<Monotonic> {

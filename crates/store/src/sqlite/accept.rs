@@ -34,7 +34,8 @@ impl Writer {
         let job = self.insert_job(acceptance, &models)?;
         self.insert_executions(job, acceptance, &models)?;
         self.insert_batches(job, acceptance)?;
-        self.open_batches(job, acceptance.now)?;
+        let head = self.head_by_no(job)?;
+        self.settle(&head, acceptance.now)?;
         self.wake_queue();
         self.wake_job(acceptance.job);
         Ok(Accepted::New(acceptance.job))
@@ -88,8 +89,9 @@ impl Writer {
         const INSERT: &str = "-- accept::job
             INSERT INTO jobs (id, name, key, generation, retry_of, state, batching, weight, min_success_rate,
                 min_regions, provider_timeout, deadline, lower_bound, cost_cap, accepted_at, digest,
-                canonical_digest, sampling, models, spec)
-            VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+                canonical_digest, sampling, models, spec, batch_count)
+            VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                ?20)";
         let spec = &acceptance.spec;
         let constraints = &spec.spec().constraints;
         self.connection.prepare_cached(INSERT)?.execute(params![
@@ -112,6 +114,7 @@ impl Writer {
             text(&acceptance.plan.sampling)?,
             text(models)?,
             spec.bytes(),
+            acceptance.plan.batches.len() as i64,
         ])?;
         Ok(self.connection.last_insert_rowid())
     }
@@ -123,8 +126,8 @@ impl Writer {
         models: &[ModelId],
     ) -> Result<(), Fault> {
         const INSERT: &str = "-- accept::execution
-            INSERT INTO executions (job, n, batch, model, region, run, endpoint, state)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            INSERT INTO executions (job, n, batch, model, region, run, endpoint, state, queued_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let plan = &acceptance.plan;
         let mut numbers: HashMap<EndpointId, i64> = HashMap::new();
         for execution in &plan.executions {
@@ -138,7 +141,11 @@ impl Writer {
         for (n, execution) in plan.executions.iter().enumerate() {
             let model = models.iter().position(|model| *model == execution.model).unwrap_or_default();
             let endpoint = execution.endpoint.as_ref().and_then(|endpoint| numbers.get(endpoint));
-            let state = if endpoint.is_some() { "blocked" } else { "unsupported" };
+            let (state, queued_at) = match (endpoint, plan.batching) {
+                (None, _) => ("unsupported", None),
+                (Some(_), Batching::Question) => ("blocked", None),
+                (Some(_), Batching::Endpoint) => ("queued", Some(micros(acceptance.now))),
+            };
             insert.execute(params![
                 job,
                 n as i64,
@@ -147,7 +154,8 @@ impl Writer {
                 region_no(execution.region),
                 execution.run,
                 endpoint,
-                state
+                state,
+                queued_at
             ])?;
         }
         Ok(())
@@ -155,19 +163,23 @@ impl Writer {
 
     fn insert_batches(&self, job: i64, acceptance: &Acceptance) -> Result<(), Fault> {
         const INSERT: &str = "-- accept::batch
-            INSERT INTO batches (job, b, question, first, state, blocked, unsupported)
-            VALUES (?1, ?2, ?3, ?4, 'blocked', ?5, ?6)";
-        let Plan { batches, executions, .. } = &acceptance.plan;
+            INSERT INTO batches (job, b, question, first, state, blocked, queued, unsupported)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let Plan { batches, executions, batching, .. } = &acceptance.plan;
         let mut counts = vec![(0_u32, 0_u32, None); batches.len()];
         for (n, execution) in executions.iter().enumerate() {
-            let (blocked, unsupported, first) = &mut counts[execution.batch as usize];
+            let (served, unsupported, first) = &mut counts[execution.batch as usize];
             first.get_or_insert(n as i64);
-            *(if execution.endpoint.is_some() { blocked } else { unsupported }) += 1;
+            *(if execution.endpoint.is_some() { served } else { unsupported }) += 1;
         }
         let mut insert = self.connection.prepare_cached(INSERT)?;
-        for (b, (batch, (blocked, unsupported, first))) in batches.iter().zip(counts).enumerate() {
-            let first = first.unwrap_or(0);
-            insert.execute(params![job, b as i64, text(&batch.question)?, first, blocked, unsupported])?;
+        for (b, (batch, (served, unsupported, first))) in batches.iter().zip(counts).enumerate() {
+            let (state, blocked, queued) = match batching {
+                Batching::Question => ("blocked", served, 0),
+                Batching::Endpoint => ("open", 0, served),
+            };
+            let (first, question) = (first.unwrap_or(0), text(&batch.question)?);
+            insert.execute(params![job, b as i64, question, first, state, blocked, queued, unsupported])?;
         }
         Ok(())
     }

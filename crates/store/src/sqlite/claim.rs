@@ -12,10 +12,10 @@ use beacon_domain::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    codec::{Frozen, at, micros, region, text},
+    codec::{Frozen, at, micros, region},
     writer::{Fault, Writer},
 };
-use crate::{fair::Candidate, rules::day};
+use crate::fair::Candidate;
 
 /// Jobs whose frozen part is kept at hand.
 const FROZEN: usize = 64;
@@ -34,20 +34,21 @@ struct Ready {
     token: i64,
     resume: Option<String>,
     queued_at: Option<i64>,
+    started_at: Option<i64>,
 }
 
 impl Writer {
     /// See [`beacon_domain::WorkQueue::claim`].
     pub(crate) fn claim(&mut self, claim: &Claim) -> Result<Claimed, Fault> {
         let mut claimed = Claimed::default();
-        let mut left = claim.at_most.min(self.global_room(claim)?);
-        let spendable = self.spendable(claim)?;
+        let mut shared = self.shared_room(claim)?;
         let mut waiting: Option<i64> = None;
         for room in &claim.rooms {
-            let endpoint = self.keep_room(room)?;
-            let free = if spendable { left.min(self.room(claim, room, endpoint)?) } else { 0 };
+            let endpoint = self.endpoint_no(&room.endpoint)?;
+            let (bound, free) = self.free(claim, room, endpoint, shared)?;
             let ready = if free > 0 { self.ready(endpoint, free, claim)? } else { Vec::new() };
-            left -= ready.len() as u32;
+            shared.take(ready.len() as u32);
+            self.keep_room(endpoint, room, (ready.len() as u32 == free).then_some(bound))?;
             for ready in ready {
                 let (lease, started) = self.lease(claim, room, ready)?;
                 claimed.leases.push(lease);
@@ -57,60 +58,6 @@ impl Writer {
         }
         claimed.next_ready_at = waiting.map(at);
         Ok(claimed)
-    }
-
-    fn global_room(&self, claim: &Claim) -> Result<u32, Fault> {
-        const ALL: &str = "-- claim::all_running
-            SELECT count(*) FROM executions WHERE state = 'running'";
-        let Some(limit) = claim.global_limit else { return Ok(u32::MAX) };
-        let running: u32 = self.connection.prepare_cached(ALL)?.query_row([], |row| row.get(0))?;
-        Ok(limit.saturating_sub(running))
-    }
-
-    fn spendable(&self, claim: &Claim) -> Result<bool, Fault> {
-        const SPENT: &str = "-- claim::spent
-            SELECT micros FROM spend WHERE day = ?1";
-        let Some(budget) = claim.day_budget else { return Ok(true) };
-        let mut query = self.connection.prepare_cached(SPENT)?;
-        let spent: Option<i64> = query.query_row([day(claim.now)], |row| row.get(0)).optional()?;
-        Ok((spent.unwrap_or(0) as u64) < budget.cap_micros)
-    }
-
-    /// Stores what the worker sees of an endpoint, if it is news.
-    fn keep_room(&mut self, room: &Room) -> Result<i64, Fault> {
-        const KEEP: &str = "-- claim::keep_room
-            UPDATE endpoints SET gate = ?2, max_in_flight = ?3, account = ?4 WHERE no = ?1";
-        let no = self.endpoint_no(&room.endpoint)?;
-        let news =
-            self.endpoints.get(&room.endpoint).and_then(|(_, kept)| kept.as_ref()).is_none_or(|kept| {
-                (kept.gate, kept.limit, &kept.account) != (room.gate, room.limit, &room.account)
-            });
-        if news {
-            let account = room.account.as_ref().map(beacon_domain::AccountId::as_str);
-            let mut keep = self.connection.prepare_cached(KEEP)?;
-            keep.execute(params![no, text(&room.gate)?, room.limit, account])?;
-            drop(keep);
-            self.endpoints.insert(room.endpoint.clone(), (no, Some(room.clone())));
-        }
-        Ok(no)
-    }
-
-    fn room(&self, claim: &Claim, room: &Room, endpoint: i64) -> Result<u32, Fault> {
-        const ENDPOINT: &str = "-- claim::endpoint_running
-            SELECT count(*) FROM executions WHERE state = 'running' AND endpoint = ?1";
-        const ACCOUNT: &str = "-- claim::account_running
-            SELECT count(*) FROM endpoints JOIN executions ON executions.endpoint = endpoints.no
-            WHERE executions.state = 'running' AND endpoints.account = ?1";
-        let mut query = self.connection.prepare_cached(ENDPOINT)?;
-        let running: u32 = query.query_row([endpoint], |row| row.get(0))?;
-        let mut free = room.free.min(room.limit.saturating_sub(running));
-        let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
-        if let Some(limit) = limit {
-            let mut query = self.connection.prepare_cached(ACCOUNT)?;
-            let running: u32 = query.query_row([limit.account.as_str()], |row| row.get(0))?;
-            free = free.min(limit.limit.saturating_sub(running));
-        }
-        Ok(free)
     }
 
     /// The executions that get the slots of one endpoint.
@@ -131,7 +78,8 @@ impl Writer {
     /// The jobs with something queued on an endpoint: one index seek per job, however many executions wait.
     fn candidates(&self, endpoint: i64) -> Result<Vec<Candidate<i64>>, Fault> {
         const NEXT: &str = "-- claim::next_job
-            SELECT job FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
+            SELECT job FROM executions INDEXED BY executions_queued
+            WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
         const JOB: &str = "-- claim::job
             SELECT key, weight FROM jobs WHERE no = ?1 AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
         let mut next = self.connection.prepare_cached(NEXT)?;
@@ -150,13 +98,14 @@ impl Writer {
     /// A job's next executions on an endpoint: retries that are due, then the plan's order.
     fn ready_of(&self, endpoint: i64, job: i64, most: u32, now: i64) -> Result<VecDeque<Ready>, Fault> {
         const DUE: &str = "-- claim::due
-            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at
-            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
+            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
+            FROM executions INDEXED BY executions_queued WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
                 AND not_before > 0 AND not_before <= ?3
             ORDER BY not_before, n LIMIT ?4";
         const FRESH: &str = "-- claim::fresh
-            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at
-            FROM executions WHERE state = 'queued' AND endpoint = ?1 AND job = ?2 AND not_before = 0
+            SELECT job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
+            FROM executions INDEXED BY executions_queued WHERE state = 'queued' AND endpoint = ?1 AND job = ?2
+                AND not_before = 0
             ORDER BY n LIMIT ?3";
         let mut due = self.connection.prepare_cached(DUE)?;
         let mut ready = due
@@ -172,8 +121,8 @@ impl Writer {
 
     fn next_ready(&self, endpoint: i64, claim: &Claim) -> Result<Option<i64>, Fault> {
         const NEXT: &str = "-- claim::next_ready
-            SELECT not_before FROM executions WHERE state = 'queued' AND not_before > 0 AND endpoint = ?1
-                AND not_before > ?2 ORDER BY not_before LIMIT 1";
+            SELECT not_before FROM executions INDEXED BY executions_backing_off
+            WHERE state = 'queued' AND not_before > 0 AND endpoint = ?1 AND not_before > ?2 ORDER BY not_before LIMIT 1";
         let mut query = self.connection.prepare_cached(NEXT)?;
         Ok(query.query_row([endpoint, micros(claim.now)], |row| row.get(0)).optional()?)
     }
@@ -186,7 +135,7 @@ impl Writer {
     ) -> Result<(Lease, Option<BatchStarted>), Fault> {
         const TAKE: &str = "-- claim::take
             UPDATE executions SET state = 'running', token = ?3, attempts = ?4, worker = ?5, lease_until = ?6,
-                dispatched_at = ?7 WHERE job = ?1 AND n = ?2";
+                started_at = coalesce(started_at, ?7) WHERE job = ?1 AND n = ?2";
         const COUNT: &str = "-- claim::count
             UPDATE batches SET queued = queued - 1, running = running + 1 WHERE job = ?1 AND b = ?2";
         let frozen = self.frozen(ready.job)?;
@@ -226,6 +175,7 @@ impl Writer {
             run: ready.run,
             resume: ready.resume.map(ResumeToken),
             queued_at: ready.queued_at.map_or(claim.now, at),
+            started_at: ready.started_at.map_or(claim.now, at),
             job_deadline: frozen.deadline,
             provider_timeout: frozen.provider_timeout,
             spec_digest: frozen.digest,
@@ -292,5 +242,6 @@ fn ready_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ready> {
         token: row.get(9)?,
         resume: row.get(10)?,
         queued_at: row.get(11)?,
+        started_at: row.get(12)?,
     })
 }

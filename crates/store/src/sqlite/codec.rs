@@ -96,6 +96,11 @@ pub(crate) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Fault> {
         .map_err(|e| Fault::Database(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
+/// JSON for a column that may be empty.
+pub(crate) fn maybe_text<T: Serialize>(value: Option<&T>) -> Result<Option<String>, Fault> {
+    value.map(text).transpose()
+}
+
 /// A state column.
 pub(crate) fn state<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where

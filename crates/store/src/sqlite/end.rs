@@ -35,45 +35,58 @@ pub(crate) const SUMS: &str = "-- end::sums
         sum(unsupported) FROM batches WHERE job = ?1 HAVING count(*) > 0";
 
 impl Writer {
-    /// Opens what may be open now, and ends the batches and the job that have nothing open.
-    pub(crate) fn open_batches(&mut self, job: i64, now: Timestamp) -> Result<Ended, Fault> {
+    /// Opens what may be open now, and ends every batch that has nothing open, and the job if that was all.
+    pub(crate) fn settle(&mut self, head: &JobHead, now: Timestamp) -> Result<Ended, Fault> {
         const NEXT: &str = "-- end::next_batch
-            SELECT b, state, blocked, queued + running FROM batches WHERE job = ?1 AND state <> 'done'
-            ORDER BY b LIMIT 1 OFFSET ?2";
-        let head = self.head_by_no(job)?;
+            SELECT b, state, blocked, queued + running FROM batches INDEXED BY batches_undone
+            WHERE job = ?1 AND state <> 'done' AND b > ?2 ORDER BY b LIMIT 1";
         let mut ended = Ended::default();
-        let mut skipped = 0;
+        let mut last = -1;
         loop {
-            let next: Option<(i64, String, u32, u32)> = self
-                .connection
-                .prepare_cached(NEXT)?
-                .query_row(params![job, skipped], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })
+            let mut query = self.connection.prepare_cached(NEXT)?;
+            let next: Option<(i64, String, u32, u32)> = query
+                .query_row([head.no, last], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
                 .optional()?;
+            drop(query);
             let Some((b, state, blocked, open)) = next else { break };
             if state == "blocked" {
-                self.open_batch(job, b, now)?;
+                self.open_batch(head.no, b, now)?;
             }
             if blocked + open == 0 {
-                ended.batches.push(self.end_batch(&head, b, now)?);
+                ended.batches.push(self.end_batch(head, b, now)?);
             } else if head.batching == Batching::Question {
                 return Ok(ended);
-            } else {
-                skipped += 1;
             }
+            last = b;
         }
-        if skipped == 0 {
-            ended.jobs.push(self.end_job(&head, now)?);
-        }
+        ended.jobs.extend(self.end_job_if_done(head, now)?);
         Ok(ended)
+    }
+
+    /// A batch has nothing open any more: ends it, and opens the next one or ends the job.
+    pub(crate) fn settle_batch(&mut self, job: i64, b: i64, now: Timestamp) -> Result<Ended, Fault> {
+        let head = self.head_by_no(job)?;
+        if head.batching == Batching::Question {
+            // It is the first one that is not done.
+            return self.settle(&head, now);
+        }
+        let batches = vec![self.end_batch(&head, b, now)?];
+        let jobs = self.end_job_if_done(&head, now)?.into_iter().collect();
+        Ok(Ended { batches, jobs })
+    }
+
+    fn end_job_if_done(&mut self, head: &JobHead, now: Timestamp) -> Result<Option<JobEnded>, Fault> {
+        const UNDONE: &str = "-- end::undone
+            SELECT EXISTS (SELECT 1 FROM batches INDEXED BY batches_undone WHERE job = ?1 AND state <> 'done')";
+        let undone = self.connection.prepare_cached(UNDONE)?.query_row([head.no], |row| row.get(0))?;
+        if undone { Ok(None) } else { self.end_job(head, now).map(Some) }
     }
 
     fn open_batch(&mut self, job: i64, b: i64, now: Timestamp) -> Result<(), Fault> {
         const ROWS: &str = "-- end::open_rows
             UPDATE executions SET state = 'queued', queued_at = ?3 WHERE job = ?1 AND batch = ?2 AND state = 'blocked'
             AND n >= (SELECT first FROM batches WHERE job = ?1 AND b = ?2)
-            AND n < coalesce((SELECT min(first) FROM batches WHERE job = ?1 AND b > ?2 AND first > 0), 1 << 40)";
+            AND n < coalesce((SELECT first FROM batches WHERE job = ?1 AND b = ?2 + 1), 1 << 40)";
         const BATCH: &str = "-- end::open_batch
             UPDATE batches SET state = 'open', queued = queued + blocked, blocked = 0 WHERE job = ?1 AND b = ?2";
         self.connection.prepare_cached(ROWS)?.execute(params![job, b, micros(now)])?;
@@ -87,7 +100,7 @@ impl Writer {
         const DONE: &str = "-- end::batch_done
             UPDATE batches SET state = 'done', ended_at = ?3 WHERE job = ?1 AND b = ?2
             RETURNING question, started_at, blocked, queued, running, completed, failed, cancelled, timed_out,
-                unsupported, (SELECT count(*) FROM batches AS every WHERE every.job = ?1)";
+                unsupported, (SELECT batch_count FROM jobs WHERE no = ?1)";
         let mut update = self.connection.prepare_cached(DONE)?;
         let done = update.query_row(params![head.no, b, micros(now)], |row| {
             let started = maybe_time(row, 1)?;
@@ -139,13 +152,14 @@ impl Writer {
         job: JobId,
         why: &CancelReason,
         now: Timestamp,
-    ) -> Result<Cancelled, Fault> {
+    ) -> Result<(Cancelled, Ended), Fault> {
         const REASON: &str = "-- end::reason
             UPDATE jobs SET reason = ?2, ended_by = ?3 WHERE no = ?1";
         let head = self.head(job)?.ok_or(StoreError::UnknownJob(job))?;
         if head.state.is_terminal() {
             let (state, reason) = (head.state, head.reason);
-            return Ok(Cancelled { already_ended: true, state, waiting: 0, in_flight: 0, reason });
+            let cancelled = Cancelled { already_ended: true, state, waiting: 0, in_flight: 0, reason };
+            return Ok((cancelled, Ended::default()));
         }
         let (reason, by) = match why {
             CancelReason::By(by) => (EndReason::Cancel, Some(by)),
@@ -157,16 +171,25 @@ impl Writer {
         if reason == EndReason::Cancel {
             self.end_running(&head, "cancelled")?;
         }
-        let ended = self.open_batches(head.no, now)?;
+        let ended = self.settle(&head, now)?;
         self.wake_queue();
         self.wake_job(job);
-        Ok(Cancelled {
+        let cancelled = Cancelled {
             already_ended: false,
             state: ended.jobs.first().map_or(head.state, |ended| ended.state),
             waiting: before.blocked + before.queued,
             in_flight: before.running,
             reason: Some(reason),
-        })
+        };
+        Ok((cancelled, ended))
+    }
+
+    /// Ends a job whose cost has reached its cap (O3).
+    pub(crate) fn end_if_over_budget(&mut self, job: JobId, now: Timestamp) -> Result<Ended, Fault> {
+        const OVER: &str = "-- end::over_budget
+            SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND reason IS NULL AND ended_at IS NULL AND cost >= cost_cap)";
+        let over = self.connection.prepare_cached(OVER)?.query_row([job.as_bytes()], |row| row.get(0))?;
+        if over { Ok(self.cancel(job, &CancelReason::Budget, now)?.1) } else { Ok(Ended::default()) }
     }
 
     /// Ends every open execution of a job whose deadline has passed.
@@ -178,7 +201,7 @@ impl Writer {
         self.end_waiting(head, "timed_out")?;
         self.end_running(head, "timed_out")?;
         self.wake_queue();
-        Ok((open, self.open_batches(head.no, now)?))
+        Ok((open, self.settle(head, now)?))
     }
 
     fn end_waiting(&self, head: &JobHead, state: &str) -> Result<(), Fault> {

@@ -100,7 +100,7 @@ impl Writer {
 
     fn return_expired(&mut self, n: u32, now: Timestamp, reaped: &mut Reaped) -> Result<(), Fault> {
         const EXPIRED: &str = "-- lease::expired
-            SELECT id, n, token, expiries FROM executions JOIN jobs ON no = job
+            SELECT id, n, token, expiries + (lease_until > 0) FROM executions JOIN jobs ON no = job
             WHERE executions.state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
         let mut query = self.connection.prepare_cached(EXPIRED)?;
         let expired = query.query_map(params![micros(now), n], |row| {
@@ -110,7 +110,7 @@ impl Writer {
         let expired = expired.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(query);
         for (key, expiries) in expired {
-            self.expire(key, expiries + 1, now, reaped)?;
+            self.expire(key, expiries, now, reaped)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod end;
 mod lease;
 mod open;
 mod record;
+mod room;
 mod view;
 mod writer;
 
@@ -21,7 +22,7 @@ use beacon_domain::{
 use beacon_spec::{Close, Timestamp};
 
 pub use open::OpenMode;
-use writer::Threads;
+use writer::{Durability, Threads};
 
 /// Jobs in one SQLite file. Clones are not needed: share it as `Arc`.
 #[derive(Debug)]
@@ -49,15 +50,6 @@ impl SqliteStore {
         Self::start(path, writer, reader, lock)
     }
 
-    /// A private database that lives in memory and ends with this store.
-    pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = format!("file:/beacon-{n}?vfs=memdb");
-        let path = Path::new(&path);
-        Self::start(path, open::writer(path)?, open::reader(path)?, None)
-    }
-
     fn start(
         path: &Path,
         writer: rusqlite::Connection,
@@ -83,7 +75,7 @@ impl SqliteStore {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
-        self.threads.write(move |writer| writer.accept(&acceptance)).await
+        self.threads.write(Durability::Disk, move |writer| writer.accept(&acceptance)).await
     }
 
     async fn cancel(
@@ -92,7 +84,11 @@ impl JobStore for SqliteStore {
         reason: CancelReason,
         now: Timestamp,
     ) -> Result<Cancelled, StoreError> {
-        self.threads.write(move |writer| writer.cancel(job, &reason, now)).await
+        self.threads
+            .write(Durability::Disk, move |writer| {
+                writer.cancel(job, &reason, now).map(|(cancelled, _)| cancelled)
+            })
+            .await
     }
 
     async fn unclosed(&self, n: u32) -> Result<Vec<JobId>, StoreError> {
@@ -112,7 +108,7 @@ impl JobStore for SqliteStore {
         const CLOSE: &str = "-- store::close
             UPDATE jobs SET close = ?2 WHERE no = ?1 AND close IS NULL AND ended_at IS NOT NULL";
         self.threads
-            .write(move |writer| {
+            .write(Durability::Disk, move |writer| {
                 let no = view::number(&writer.connection, job)?.ok_or(StoreError::UnknownJob(job))?;
                 let close = codec::text(&close)?;
                 writer.connection.prepare_cached(CLOSE)?.execute(rusqlite::params![no, close])?;
@@ -126,7 +122,7 @@ impl JobStore for SqliteStore {
 #[async_trait]
 impl WorkQueue for SqliteStore {
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
-        self.threads.write(move |writer| writer.claim(&claim)).await
+        self.threads.write(Durability::Process, move |writer| writer.claim(&claim)).await
     }
 
     async fn renew(
@@ -135,23 +131,23 @@ impl WorkQueue for SqliteStore {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Vec<Renewed>, StoreError> {
-        self.threads.write(move |writer| writer.renew(&leases, lease, now)).await
+        self.threads.write(Durability::Process, move |writer| writer.renew(&leases, lease, now)).await
     }
 
     async fn checkpoint(&self, lease: LeaseKey, token: ResumeToken) -> Result<bool, StoreError> {
-        self.threads.write(move |writer| writer.checkpoint(lease, &token)).await
+        self.threads.write(Durability::Disk, move |writer| writer.checkpoint(lease, &token)).await
     }
 
     async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError> {
-        self.threads.write(move |writer| writer.record(&recordings, now)).await
+        self.threads.write(Durability::Disk, move |writer| writer.record(&recordings, now)).await
     }
 
     async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.threads.write(move |writer| writer.give_back(&leases, not_before)).await
+        self.threads.write(Durability::Process, move |writer| writer.give_back(&leases, not_before)).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
-        self.threads.write(move |writer| writer.reap(n, now)).await
+        self.threads.write(Durability::Process, move |writer| writer.reap(n, now)).await
     }
 }
 

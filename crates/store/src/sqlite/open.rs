@@ -7,7 +7,7 @@ use std::{
 };
 
 use beacon_domain::StoreError;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_init.sql")];
 const BUSY: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
 /// against the executions that it had.
 pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     const ORPHANS: &str = "-- open::orphans
-        UPDATE executions SET lease_until = 0, expiries = expiries - 1 WHERE state = 'running'";
+        UPDATE executions SET lease_until = 0 WHERE state = 'running'";
     connection.execute(ORPHANS, []).map(drop).map_err(|error| explain(path, error))
 }
 
@@ -63,9 +63,12 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Plans do not depend on bound values; otherwise partial indexes make SQLite prepare again and again.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         connection.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -65536",
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384;
+             PRAGMA wal_autocheckpoint = 4000",
         )?;
         let known = migrate(&mut connection)?;
         Ok((connection, known))

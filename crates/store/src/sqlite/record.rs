@@ -1,8 +1,9 @@
 //! Recording: what came of attempts, guarded by the fencing token and by the results' key (L3).
 
+use std::collections::BTreeSet;
+
 use beacon_domain::{
-    CallError, EndReason, ErrorCode, ExecutionState, LeaseKey, Outcome, RecordReport, Recorded, Recording,
-    Stage,
+    CallError, EndReason, ExecutionState, JobId, LeaseKey, Outcome, RecordReport, Recorded, Recording,
 };
 use beacon_spec::{Receipt, Sha256Digest, Timestamp};
 use rusqlite::{OptionalExtension, params};
@@ -11,7 +12,7 @@ use super::{
     codec::{micros, reason, state, text},
     writer::{Fault, Writer},
 };
-use crate::rules::day;
+use crate::rules::{budget_error, day};
 
 /// An execution as a holder of a lease finds it.
 pub(crate) struct Held {
@@ -29,6 +30,13 @@ impl Writer {
         for recording in recordings {
             let recorded = self.record_one(recording, now, &mut report)?;
             report.recorded.push(recorded);
+        }
+        let jobs: BTreeSet<JobId> =
+            recordings.iter().map(|recording| recording.lease.execution.job).collect();
+        for job in jobs {
+            let ended = self.end_if_over_budget(job, now)?;
+            report.batches_done.extend(ended.batches);
+            report.jobs_ended.extend(ended.jobs);
         }
         Ok(report)
     }
@@ -53,7 +61,7 @@ impl Writer {
             self.requeue(recording, &held, micros(*not_before), *counts)?;
             return Ok(Recorded::Recorded);
         }
-        self.settle(recording, &held)?;
+        self.end_attempted(recording, &held)?;
         self.batch_moved(&held, now, report)?;
         Ok(Recorded::Recorded)
     }
@@ -157,7 +165,7 @@ impl Writer {
         Ok(())
     }
 
-    fn settle(&mut self, recording: &Recording, held: &Held) -> Result<(), Fault> {
+    fn end_attempted(&mut self, recording: &Recording, held: &Held) -> Result<(), Fault> {
         let n = recording.lease.execution.n;
         match &recording.outcome {
             Outcome::Completed { answer, receipt } => {
@@ -179,9 +187,7 @@ impl Writer {
 
     /// A running execution of a job that ran out of budget ends instead of going back to the queue.
     pub(crate) fn end_unfinished(&mut self, held: &Held, n: u32) -> Result<(), Fault> {
-        let message = "the job's cost cap was reached before another attempt";
-        let error = CallError::new(ErrorCode::BudgetExhausted, Stage::Queue, message);
-        self.keep_result(held.job, n, None, Some(&error), None)?;
+        self.keep_result(held.job, n, None, Some(&budget_error()), None)?;
         self.end_execution(held, n, ExecutionState::Cancelled)
     }
 
@@ -231,11 +237,10 @@ impl Writer {
         let open: u32 = query.query_row([held.job, held.batch], |row| row.get(0))?;
         drop(query);
         if open == 0 {
-            let ended = self.open_batches(held.job, now)?;
+            let ended = self.settle_batch(held.job, held.batch, now)?;
             report.batches_done.extend(ended.batches);
             report.jobs_ended.extend(ended.jobs);
         }
-        // A slot is free for whoever waits for the endpoint.
         Ok(())
     }
 }

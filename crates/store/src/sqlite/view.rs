@@ -18,7 +18,7 @@ use super::{
 use crate::rules::{PAGE, implied_error};
 
 const CELLS: &str = "-- view::cells
-    SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before
+    SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL
     FROM executions LEFT JOIN endpoints ON no = endpoint WHERE job = ?1 AND n > ?2 ORDER BY n LIMIT ?3";
 
 /// The number of a job.
@@ -79,14 +79,16 @@ fn summary_row(row: &Row<'_>, counts: StateCounts) -> rusqlite::Result<JobSummar
 
 /// See [`beacon_domain::JobView::jobs`].
 pub(crate) fn jobs(connection: &Connection, filter: &JobFilter) -> Result<Page<JobSummary>, Fault> {
-    const PAGE_OF: &str = "-- view::jobs
-        SELECT no FROM jobs WHERE no < ?1 AND (?2 IS NULL OR name = ?2) AND (?3 IS NULL OR state = ?3)
+    const ALL: &str = "-- view::jobs
+        SELECT no FROM jobs WHERE no < ?1 AND ?2 IS NULL AND (?3 IS NULL OR state = ?3) ORDER BY no DESC LIMIT ?4";
+    const NAMED: &str = "-- view::jobs_by_name
+        SELECT no FROM jobs INDEXED BY jobs_by_name WHERE no < ?1 AND name = ?2 AND (?3 IS NULL OR state = ?3)
         ORDER BY no DESC LIMIT ?4";
     let limit = if filter.limit == 0 { PAGE } else { filter.limit };
     let before = filter.cursor.as_ref().and_then(|cursor| cursor.parse().ok()).unwrap_or(i64::MAX);
     let name = filter.name.as_ref().map(JobName::as_str);
     let state = filter.state.map(beacon_domain::JobState::as_str);
-    let mut query = connection.prepare_cached(PAGE_OF)?;
+    let mut query = connection.prepare_cached(if name.is_some() { NAMED } else { ALL })?;
     let numbers = query.query_map(params![before, name, state, i64::from(limit) + 1], |row| row.get(0))?;
     let mut numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
     let more = numbers.len() > limit as usize;
@@ -119,6 +121,7 @@ fn cells(
             state,
             attempts: row.get(7)?,
             not_before: (state == ExecutionState::Queued && not_before > 0).then(|| at(not_before)),
+            resumable: row.get(9)?,
         };
         Ok((cell, batch))
     })?;
@@ -205,7 +208,7 @@ pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, 
 
 fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
-        SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, (SELECT count(*) FROM executions AS every
+        SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, bound, (SELECT count(*) FROM executions AS every
             WHERE every.state = 'running' AND every.endpoint = executions.endpoint)
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
@@ -223,7 +226,8 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
                 counts: StateCounts::default(),
                 gate: maybe_json(row, 5)?,
                 limit: row.get(6)?,
-                in_flight: row.get(7)?,
+                bound: maybe_json(row, 7)?,
+                in_flight: row.get(8)?,
             });
         }
         let count: u32 = row.get(4)?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use beacon_domain::{EndpointId, JobId, StoreError, Topic, Wakeups};
+use beacon_domain::{Bound, EndpointId, JobId, Room, StoreError, Topic, Wakeups};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,7 +22,22 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Answers one command after the commit; `Some` is why the commit failed.
 type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
-type Command = Box<dyn FnOnce(&mut Writer) -> Answer + Send>;
+
+/// What is asked of the writer.
+struct Command {
+    durability: Durability,
+    run: Box<dyn FnOnce(&mut Writer) -> Answer + Send>,
+}
+
+/// What a commit must survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The end of the process. A power cut may undo it, which costs a lease.
+    Process,
+    /// A power cut too: it is on disk before anyone hears of it.
+    Disk,
+}
+
 type Query = Box<dyn FnOnce(&Connection) + Send>;
 
 /// The writing side, on its own thread.
@@ -30,11 +45,18 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) path: PathBuf,
     pub(crate) lanes: HashMap<i64, Lane<i64>>,
-    /// Numbers of endpoints with the gate, limit and account as last written.
-    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<beacon_domain::Room>)>,
+    /// Numbers of endpoints with what was last written of them.
+    pub(crate) endpoints: HashMap<EndpointId, (i64, Option<Written>)>,
     pub(crate) frozen: HashMap<i64, Arc<Frozen>>,
     wakes: HashSet<Topic>,
+    /// Why the transaction of this group could not begin, or broke under a command.
+    broken: Option<rusqlite::Error>,
+    /// Whether the transaction has one command, which needs no way back of its own.
+    alone: bool,
 }
+
+/// What was last written of an endpoint: as a worker saw it, and what bounded the claim.
+pub(crate) type Written = (Room, Option<Bound>);
 
 /// The ways to the threads. They end when this is dropped.
 #[derive(Debug, Clone)]
@@ -71,10 +93,11 @@ impl Threads {
     /// Runs `command` in a transaction, shared with whoever waits at the same time; answers after the commit.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
+        durability: Durability,
         command: impl FnOnce(&mut Writer) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let command: Command = Box::new(move |writer| {
+        let run: Box<dyn FnOnce(&mut Writer) -> Answer + Send> = Box::new(move |writer| {
             let result = writer.guarded(command);
             Box::new(move |failed| {
                 let result = match (failed, result) {
@@ -85,7 +108,7 @@ impl Threads {
                 let _ = answer.send(result);
             })
         });
-        self.writes.send(command).await.map_err(|_| self.gone())?;
+        self.writes.send(Command { durability, run }).await.map_err(|_| self.gone())?;
         answered.await.map_err(|_| self.gone())?
     }
 
@@ -160,6 +183,8 @@ impl Writer {
             endpoints: HashMap::new(),
             frozen: HashMap::new(),
             wakes: HashSet::new(),
+            broken: None,
+            alone: false,
         }
     }
 
@@ -183,7 +208,7 @@ impl Writer {
                 .block_on(async { tokio::time::timeout(LOOK, commands.recv_many(&mut group, GROUP)).await });
             match waited {
                 Ok(0) => return,
-                Ok(_) => self.commit(group.drain(..), wakeups),
+                Ok(_) => self.commit(&mut group, wakeups),
                 Err(_) => {}
             }
             let version = self.version();
@@ -213,11 +238,13 @@ impl Writer {
         version.and_then(|mut query| query.query_row([], |row| row.get(0))).unwrap_or(0)
     }
 
-    fn commit(&mut self, group: impl Iterator<Item = Command>, wakeups: &Wakeups) {
-        let begun = self.execute("BEGIN IMMEDIATE");
-        let answers: Vec<_> = group.map(|command| command(self)).collect();
-        let done = begun.and_then(|()| self.execute("COMMIT"));
-        let failed = done.err();
+    fn commit(&mut self, group: &mut Vec<Command>, wakeups: &Wakeups) {
+        let to_disk = group.iter().any(|command| command.durability == Durability::Disk);
+        let synchronous = if to_disk { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+        self.broken = self.execute(synchronous).and_then(|()| self.execute("BEGIN IMMEDIATE")).err();
+        self.alone = group.len() == 1;
+        let answers: Vec<_> = group.drain(..).map(|command| (command.run)(self)).collect();
+        let failed = self.broken.take().or_else(|| self.execute("COMMIT").err());
         if failed.is_some() {
             self.forget();
             let _ = self.execute("ROLLBACK");
@@ -233,24 +260,33 @@ impl Writer {
 
     /// Runs one command so that its failure undoes only itself.
     fn guarded<T>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, StoreError> {
-        if self.connection.is_autocommit() {
-            // The transaction could not begin, or broke under an earlier command; the commit tells why.
-            let error =
-                rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
-            return Err(explain(&self.path, error));
+        if let Some(broken) = &self.broken {
+            return Err(explain(&self.path, copy(broken)));
         }
-        let result = self.execute("SAVEPOINT command").map_err(Fault::from).and_then(|()| command(self));
-        let result = result.and_then(|value| {
-            self.execute("RELEASE command")?;
-            Ok(value)
-        });
+        let result = if self.alone { command(self) } else { self.in_savepoint(command) };
         result.map_err(|fault| {
             self.forget();
-            if !self.connection.is_autocommit() {
-                let _ = self.execute("ROLLBACK TO command").and_then(|()| self.execute("RELEASE command"));
+            if self.connection.is_autocommit() || self.alone {
+                // A full disk, for one, ends the whole transaction; a lone command takes it down with it.
+                self.broken = Some(match &fault {
+                    Fault::Database(error) => copy(error),
+                    Fault::Store(_) => rusqlite::Error::StatementChangedRows(0),
+                });
             }
             fault.explained(&self.path)
         })
+    }
+
+    fn in_savepoint<T>(&mut self, command: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.execute("SAVEPOINT command")?;
+        let result = command(self);
+        if result.is_err() && !self.connection.is_autocommit() {
+            self.execute("ROLLBACK TO command")?;
+        }
+        if !self.connection.is_autocommit() {
+            self.execute("RELEASE command")?;
+        }
+        result
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {

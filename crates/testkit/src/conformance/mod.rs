@@ -1,100 +1,56 @@
-//! What every store holds. `spec` must be a job of two questions, one model `m` and the region us-east.
+//! What every store holds, case by case. [`store_conformance!`](crate::store_conformance) runs all of it.
 
-mod ends;
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on says so")]
 
-use std::{sync::Arc, time::Duration};
+pub mod accepting;
+pub mod claiming;
+pub mod ending;
+pub mod leasing;
+pub mod recording;
+mod scene;
+pub mod twins;
+pub mod viewing;
 
-use beacon_domain::{
-    Accepted, Batching, CancelReason, Claimed, Clock, JobState, JobStore, JobView, Recorded, ResumeToken,
-    WorkQueue,
-};
-use beacon_spec::VerifiedSpec;
+pub use scene::{Scene, Store};
 
-use crate::{ManualClock, accept, claim, completed, retry};
-
-pub use ends::{
-    a_budget_lets_calls_in_flight_finish, a_deadline_ends_what_is_open,
-    an_execution_that_kills_its_workers_fails,
-};
-
-const ENDPOINT: &str = "us-east/m";
-
-#[expect(clippy::unwrap_used, reason = "a test case")]
-async fn take<S: WorkQueue>(store: &S, clock: &ManualClock) -> Claimed {
-    store.claim(claim(&[ENDPOINT], 8, clock.now())).await.unwrap()
-}
-
-/// Holds from acceptance to the end of the job, question by question; replays change nothing.
-///
-/// # Panics
-/// If the store does not hold it.
-#[expect(clippy::unwrap_used, reason = "a test case")]
-pub async fn a_job_goes_question_by_question_to_its_end<S: JobStore + WorkQueue + JobView>(
-    store: Arc<S>,
-    spec: VerifiedSpec,
-) {
-    let clock = ManualClock::new();
-    let acceptance = accept(spec.clone(), Batching::Question, clock.now());
-    let job = acceptance.job;
-
-    assert_eq!(store.accept(acceptance).await.unwrap(), Accepted::New(job));
-    let again = accept(spec, Batching::Question, clock.now());
-    assert_eq!(store.accept(again).await.unwrap(), Accepted::Existing(job, JobState::Queued));
-    for number in 1..=2 {
-        let got = take(&*store, &clock).await;
-        assert_eq!((got.leases.len(), got.started.len(), got.leases[0].batch), (1, 1, number));
-        let done = completed(&got.leases[0], clock.now());
-        let report = store.record(vec![done.clone()], clock.now()).await.unwrap();
-        assert_eq!(report.recorded, [Recorded::Recorded]);
-        assert_eq!((report.batches_done.len(), report.jobs_ended.len() as u32), (1, number - 1));
-        let replay = store.record(vec![done], clock.now()).await.unwrap();
-        assert_eq!((replay.recorded, replay.batches_done.len()), (vec![Recorded::Recorded], 0));
-    }
-    let summary = store.job(job).await.unwrap().unwrap();
-    assert_eq!((summary.state, summary.counts.completed), (JobState::Completed, 2));
-    assert_eq!(store.records(job, None, 9).await.unwrap().len(), 2);
-    assert_eq!(store.receipt_leaves(job, None, 9).await.unwrap().len(), 2);
-    assert_eq!(store.unclosed(9).await.unwrap(), [job]);
-    assert_eq!(store.progress(job).await.unwrap().endpoints[0].counts.completed, 2);
-}
-
-/// Holds back-off, resume tokens, give-backs, expired leases and late answers after a cancel.
-///
-/// # Panics
-/// If the store does not hold it.
-#[expect(clippy::unwrap_used, reason = "a test case")]
-pub async fn leases_come_back_and_late_answers_are_kept<S: JobStore + WorkQueue + JobView>(
-    store: Arc<S>,
-    spec: VerifiedSpec,
-) {
-    let clock = ManualClock::new();
-    let acceptance = accept(spec, Batching::Question, clock.now());
-    let job = acceptance.job;
-    store.accept(acceptance).await.unwrap();
-
-    let first = take(&*store, &clock).await.leases.remove(0);
-    let later = clock.now() + Duration::from_secs(10);
-    store.record(vec![retry(&first, later, clock.now())], clock.now()).await.unwrap();
-    let waiting = take(&*store, &clock).await;
-    assert_eq!((waiting.leases.len(), waiting.next_ready_at), (0, Some(later)));
-
-    clock.advance(Duration::from_secs(10));
-    let second = take(&*store, &clock).await.leases.remove(0);
-    assert_eq!((second.attempt, second.failures), (2, 1));
-    assert_eq!(store.give_back(vec![second.key], clock.now()).await.unwrap(), 1);
-    let third = take(&*store, &clock).await.leases.remove(0);
-    assert_eq!(third.attempt, 2, "a give-back counts no attempt");
-    assert!(!store.checkpoint(second.key, ResumeToken("old".into())).await.unwrap());
-    assert!(store.checkpoint(third.key, ResumeToken("url".into())).await.unwrap());
-
-    clock.advance(Duration::from_secs(31));
-    assert_eq!(store.reap(9, clock.now()).await.unwrap().leases_returned, 1);
-    let fourth = take(&*store, &clock).await.leases.remove(0);
-    assert_eq!((fourth.attempt, fourth.resume.is_some()), (2, true));
-
-    let cancelled = store.cancel(job, CancelReason::By("me".into()), clock.now()).await.unwrap();
-    assert_eq!((cancelled.waiting, cancelled.in_flight, cancelled.state), (1, 1, JobState::Cancelled));
-    let late = store.record(vec![completed(&fourth, clock.now())], clock.now()).await.unwrap();
-    assert_eq!(late.recorded, [Recorded::Late]);
-    assert!(store.cancel(job, CancelReason::Budget, clock.now()).await.unwrap().already_ended);
+/// Makes one test of every case. `$make` is an async function without arguments that gives an empty store, and
+/// something that lives as long as it.
+#[macro_export]
+macro_rules! store_conformance {
+    ($make:path) => {
+        use $make as empty_store;
+        $crate::store_conformance! { @group
+            accepting: all_executions_exist_from_acceptance_on, the_same_bytes_are_the_same_job,
+                other_bytes_under_the_same_id_are_a_conflict, a_used_nonce_is_refused_where_it_must_be_new,
+                one_signature_point_over_two_messages_is_a_compromised_key, ids_are_scoped_by_key,
+                cells_that_nobody_serves_are_unsupported_from_the_start;
+            claiming: questions_follow_each_other, no_endpoint_waits_for_another_in_endpoint_mode,
+                an_endpoints_limit_holds_over_all_jobs_and_workers, accounts_and_the_whole_have_limits_too,
+                a_worker_gets_no_more_than_it_asked_for, keys_share_an_endpoint_by_weight,
+                jobs_of_one_key_share_it_equally, a_due_retry_goes_before_what_never_ran,
+                a_days_budget_stops_claims_until_the_next_day, a_claim_says_when_to_look_again,
+                a_claim_says_what_bounds_it;
+            leasing: an_expired_lease_is_claimed_again_under_a_new_token, a_renewed_lease_does_not_expire,
+                a_lost_lease_says_why, a_resume_token_survives_its_worker, only_the_holder_writes_a_resume_token,
+                a_lease_given_back_counts_no_attempt, an_execution_that_kills_its_workers_fails;
+            recording: a_replayed_recording_changes_nothing, a_stale_worker_writes_nothing,
+                failures_and_throttles_are_counted_apart, every_attempt_is_kept,
+                a_job_at_its_cost_cap_ends_and_says_so, an_answer_after_a_cancel_is_kept_as_late,
+                the_last_of_a_batch_opens_the_next_and_tells_the_gap;
+            ending: a_jobs_state_follows_from_its_executions, the_minima_set_a_verdict,
+                a_cancel_tells_real_numbers_and_a_second_one_says_so, an_unknown_job_is_not_cancelled,
+                a_deadline_ends_what_is_open, the_first_close_stays;
+            viewing: jobs_come_newest_first_in_pages, counts_equal_rows_along_every_axis,
+                records_come_in_the_order_of_the_plan_in_pages;
+        }
+    };
+    (@group $($group:ident: $($case:ident),* $(,)?;)*) => {
+        $(mod $group {
+            $(#[tokio::test]
+            async fn $case() {
+                let (store, _alive) = super::empty_store().await;
+                $crate::conformance::$group::$case($crate::conformance::Scene::new(store)).await;
+            })*
+        })*
+    };
 }

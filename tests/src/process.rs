@@ -1,0 +1,162 @@
+//! Starting, signalling and ending the binary.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// The repository's root.
+///
+/// # Panics
+/// Never: this package is a folder of it.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("this package is a folder of the repository").to_owned()
+}
+
+/// `beacon`, built if it is not yet.
+///
+/// # Panics
+/// If cargo cannot build it.
+#[must_use]
+pub fn beacon() -> Command {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    Command::new(BUILT.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build = ["build", "--quiet", "--locked", "--package", "beacon-cli", "--message-format=json"];
+        let output =
+            Command::new(cargo).args(build).current_dir(root()).output().expect("cargo can be started");
+        assert!(output.status.success(), "cargo cannot build the command");
+        let messages = output.stdout.split(|byte| *byte == b'\n');
+        let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        let executable =
+            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+        executable.expect("cargo names the executable that it built")
+    }))
+}
+
+/// A running `beacon`; dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+/// What a process left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts it in this folder.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut command = beacon();
+        command.args(args).current_dir(folder).stdin(Stdio::null());
+        Self::of(command)
+    }
+
+    /// Starts this command with its output kept.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn of(mut command: Command) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        Self { child: child.expect("the command starts") }
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(folder: &Path, args: &[&str]) -> Finished {
+        Self::start(folder, args).wait()
+    }
+
+    /// Sends a signal by name, such as `INT`.
+    ///
+    /// # Panics
+    /// If there is no `kill`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([format!("-{name}"), id]).status();
+        assert!(status.expect("kill can be started").success(), "the process is there");
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Kills it at once, as a power cut of the process would.
+    ///
+    /// # Panics
+    /// If the system does not let us.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If its output cannot be read.
+    #[must_use]
+    pub fn wait(mut self) -> Finished {
+        // One pipe is read by a thread of its own, so that neither can fill up and block the process.
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text)
+        });
+        let mut stdout = String::new();
+        let mut output = self.child.stdout.take().expect("it is piped");
+        output.read_to_string(&mut stdout).expect("the output is text");
+        let stderr = errors.join().expect("reading does not panic").expect("the output is text");
+        let status = self.child.wait().expect("a child ends");
+        Finished { code: status.code(), stdout, stderr }
+    }
+
+    /// Its standard output, to be read while it runs.
+    ///
+    /// # Panics
+    /// If it was taken before.
+    pub fn stdout(&mut self) -> std::process::ChildStdout {
+        self.child.stdout.take().expect("it is piped")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Most have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Finished {
+    /// The last line of standard output, as JSON.
+    ///
+    /// # Panics
+    /// If it is no JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let last = self.stdout.lines().next_back().unwrap_or_default();
+        serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last:?}\n{}", self.stderr))
+    }
+}

@@ -1,0 +1,95 @@
+//! `beacon simulate` in a process of its own, which outlives the runs under test.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::Process;
+
+/// Simulated endpoints; dropping it ends them.
+#[derive(Debug)]
+pub struct Simulator {
+    _process: Process,
+    addr: String,
+    /// The endpoints file of a run against it.
+    pub endpoints: PathBuf,
+}
+
+impl Simulator {
+    /// Starts one endpoint per cell, named `region/model`, each with these lines of TOML.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(folder: &Path, cells: &[(&str, &str)], behaviour: &str) -> Self {
+        let mut config = String::new();
+        for (model, region) in cells {
+            writeln!(
+                config,
+                "[[endpoint]]\nid = \"{region}/{model}\"\nmodel = \"{model}\"\nregion = \"{region}\"\n{behaviour}"
+            )
+            .expect("writing to a string cannot fail");
+        }
+        let file = folder.join("simulator.toml");
+        std::fs::write(&file, config).expect("the folder is writable");
+        let file = file.display().to_string();
+        let mut process =
+            Process::start(folder, &["simulate", "--config", &file, "--listen", "127.0.0.1:0", "--json"]);
+        let mut ready = String::new();
+        BufReader::new(process.stdout()).read_line(&mut ready).expect("it says when it is ready");
+        let ready: Value = serde_json::from_str(&ready).expect("it says so in JSON");
+        let addr = ready["listening"].as_str().expect("it says where it listens").to_owned();
+        let endpoints = folder.join("endpoints.toml");
+        std::fs::write(&endpoints, endpoints_of(&addr, cells)).expect("the folder is writable");
+        Self { _process: process, addr, endpoints }
+    }
+
+    /// What it has seen and done.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[must_use]
+    pub fn stats(&self) -> Value {
+        let mut stream = TcpStream::connect(&self.addr).expect("it listens");
+        let request = format!("GET /stats HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.addr);
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("it speaks HTTP");
+        serde_json::from_str(body).expect("it answers with JSON")
+    }
+
+    /// One of its total counts.
+    ///
+    /// # Panics
+    /// If there is no such count.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        self.stats()[name].as_u64().expect("it counts this")
+    }
+
+    /// Returns once a count has reached this; each look is an exchange with the simulator.
+    pub fn reaches(&self, name: &str, count: u64) {
+        while self.count(name) < count {
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn endpoints_of(addr: &str, cells: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (model, region) in cells {
+        writeln!(
+            text,
+            "[[endpoint]]\nprovider = \"modal-web\"\nmodel = \"{model}\"\nregion = \"{region}\"\n\
+             inference_url = \"http://{addr}/e/{region}~{model}/\"\ncold_probe = false"
+        )
+        .expect("writing to a string cannot fail");
+    }
+    text
+}
