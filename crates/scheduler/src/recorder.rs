@@ -66,20 +66,20 @@ impl Group {
             {
                 entries.push(entry);
             }
-            let recordings: Vec<Recording> = entries.iter().map(|entry| entry.recording.clone()).collect();
+            let (recordings, replies): (Vec<Recording>, Vec<_>) =
+                entries.drain(..).map(|entry| (entry.recording, entry.reply)).unzip();
             // Whoever claims behind this group gets the slots that it frees, in the same transaction if the store
             // has some.
             let claiming = async { self.live.release() };
             let (report, ()) = futures::join!(self.record(&recordings), claiming);
             let Some(report) = report else {
-                error!(outcomes = entries.len(), "gave up: {} outcomes could not be written", entries.len());
-                entries.clear();
+                error!(outcomes = replies.len(), "gave up: {} outcomes could not be written", replies.len());
                 continue;
             };
             report::changes(&report.batches_done, &report.jobs_ended);
-            for (entry, recorded) in entries.drain(..).zip(report.recorded) {
+            for (reply, recorded) in replies.into_iter().zip(report.recorded) {
                 // A receiver that is gone belongs to a call that was dropped meanwhile.
-                let _ = entry.reply.send(recorded);
+                let _ = reply.send(recorded);
             }
         }
     }

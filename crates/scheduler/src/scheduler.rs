@@ -10,7 +10,7 @@ use crate::{
     recorder::Recorder, renew, worker::Worker,
 };
 
-const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs jobs over the ports it was given.
