@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
 use beacon_domain::{BatchState, Clock, JobId, JobView, Progress, Topic, Wakeups};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 const TABLE_EVERY: Duration = Duration::from_millis(100);
@@ -71,10 +71,17 @@ impl Shown {
 }
 
 /// One bar per question and per endpoint, where they fit.
-#[derive(Default)]
 struct Table {
     multi: MultiProgress,
     bars: Vec<ProgressBar>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        // All rows of one look are drawn, however many there are.
+        let target = ProgressDrawTarget::stderr_with_hz(u8::MAX);
+        Self { multi: MultiProgress::with_draw_target(target), bars: Vec::new() }
+    }
 }
 
 impl Table {
