@@ -95,7 +95,7 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.execute_batch("PRAGMA query_only = ON")?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192")?;
         Ok(connection)
     };
     open().map_err(|error| explain(path, error))

@@ -5,7 +5,7 @@ use beacon_domain::{
     ExecutionState, JobFilter, JobId, JobSummary, Matrix, Page, Progress, ReceiptLeaf, StateCounts,
     StoreError, Verdict,
 };
-use beacon_spec::{JobName, KeyId, Question, Sha256Digest};
+use beacon_spec::{JobName, KeyId, ModelId, Question, Sha256Digest};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
@@ -212,7 +212,10 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
             WHERE every.state = 'running' AND every.endpoint = executions.endpoint)
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
-    let frozen = Frozen::load(connection, no)?;
+    const MODELS: &str = "-- view::models
+        SELECT models FROM jobs WHERE no = ?1";
+    let mut query = connection.prepare_cached(MODELS)?;
+    let models: Vec<ModelId> = query.query_row([no], |row| json(row, 0))?;
     let mut views: Vec<EndpointView> = Vec::new();
     let mut query = connection.prepare_cached(COUNTS)?;
     let mut rows = query.query([no])?;
@@ -221,7 +224,7 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
         if views.last().is_none_or(|last| last.endpoint != endpoint) {
             views.push(EndpointView {
                 endpoint,
-                model: frozen.models[row.get::<_, u32>(1)? as usize].clone(),
+                model: models[row.get::<_, u32>(1)? as usize].clone(),
                 region: region(row, 2)?,
                 counts: StateCounts::default(),
                 gate: maybe_json(row, 5)?,
