@@ -6,7 +6,7 @@ use anyhow::bail;
 use beacon_domain::{ExecutionState, JobFilter};
 use beacon_scheduler::PlanOptions;
 
-use super::run::Session;
+use super::run::{Session, sum_up};
 use crate::{args, job_file};
 
 /// Runs them again.
@@ -29,7 +29,7 @@ pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result
     let only: HashSet<_> = failed.map(|cell| (cell.question, cell.model, cell.region, cell.run)).collect();
     if only.is_empty() {
         eprintln!("nothing failed in job {}", latest.id.short());
-        return Ok(ExitCode::SUCCESS);
+        return sum_up(&latest, as_json);
     }
     let options = PlanOptions { only: Some(only), ..job_file::plan_options(&run.file) };
     let plan = beacon_scheduler::plan(spec.spec(), &session.catalog, &options)?;

@@ -137,7 +137,8 @@ async fn heed_signals(stop: Stop) {
     stop.abort();
 }
 
-fn sum_up(job: &JobSummary, as_json: bool) -> anyhow::Result<ExitCode> {
+/// Prints how a job stands; the exit code says it too.
+pub(crate) fn sum_up(job: &JobSummary, as_json: bool) -> anyhow::Result<ExitCode> {
     let (makespan, bound) = (job.makespan(), job.lower_bound);
     if as_json {
         line(json!({
@@ -162,6 +163,12 @@ fn sum_up(job: &JobSummary, as_json: bool) -> anyhow::Result<ExitCode> {
         ))?;
         if let Some(makespan) = makespan {
             line(format_args!("  took {:.2} s{}", makespan.as_secs_f64(), against(makespan, bound)))?;
+        }
+        if bad > 0 {
+            line(format_args!(
+                "  `beacon results {}` says why; `beacon retry JOB --failed` runs them again",
+                job.name
+            ))?;
         }
         if job.close.is_some() {
             line(format_args!("  receipts are closed and signed: `beacon receipts {}`", job.name))?;
