@@ -220,28 +220,60 @@ fn roots_over_few_leaves_are_the_published_ones() {
 
 #[test]
 fn the_independent_checker_agrees_with_every_vector() {
-    let python = ["python3", "python"].into_iter().find(|python| {
-        let version =
-            Command::new(python).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]).status();
-        version.is_ok_and(|status| status.success())
-    });
-    let Some(python) = python else {
-        // Written past the test harness, which would swallow it: a check that was left out must be seen.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED: no Python 3.8 or newer, the vectors were not checked independently"
-        )
-        .unwrap();
-        return;
-    };
+    let Some(said) = python(&[&folder().join("check.py").display().to_string()]) else { return };
 
-    let output = Command::new(python).arg("-B").arg(folder().join("check.py")).output().unwrap();
-
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.ends_with(" vectors checked, 0 differ\n"), "{said}");
     let checked: usize = said.split(' ').next().unwrap().parse().unwrap();
     let published =
         ["jobs.json", "refused.json", "unusable.json"].map(|name| list(&read(name), "cases").len());
     assert!(checked > published.iter().sum(), "{said}");
+}
+
+#[test]
+fn the_manual_verifies_an_example_in_a_few_lines_of_python() {
+    let example = std::fs::read(root().join("examples/two-questions.signed.json")).unwrap();
+    let found = inspect(&SignedSpec::new(example).unwrap(), &KeyRing::default(), Timestamp::UNIX_EPOCH);
+
+    let Some(said) = python(&["-c", &fenced("python")[0]]) else { return };
+
+    assert_eq!(said, format!("{} {} True\n", found.canonical.len(), found.canonical_sha256));
+}
+
+// P5
+#[test]
+fn the_ring_of_the_manual_loads() {
+    let ring = fenced("json").into_iter().find(|block| block.contains("\"kid\"")).unwrap();
+
+    assert!(KeyRing::parse(ring.as_bytes()).unwrap().holds_example_key());
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The fenced blocks of this language in the manual.
+fn fenced(language: &str) -> Vec<String> {
+    let manual = std::fs::read_to_string(root().join("docs/SIGNING.md")).unwrap();
+    let fence = format!("```{language}\n");
+    let blocks = manual.split(&fence).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// What Python 3.8 or newer prints, run at the root; nothing if there is none, which is said.
+fn python(arguments: &[&str]) -> Option<String> {
+    let fits = |python: &&str| {
+        let version =
+            Command::new(python).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]).status();
+        version.is_ok_and(|status| status.success())
+    };
+    let Some(python) = ["python3", "python"].into_iter().find(fits) else {
+        // Written past the test harness, which would swallow it: a check that was left out must be seen.
+        let mut seen = std::io::stderr();
+        writeln!(seen, "SKIPPED: no Python 3.8 or newer, nothing was checked independently").unwrap();
+        return None;
+    };
+    let output = Command::new(python).arg("-B").args(arguments).current_dir(root()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    Some(said)
 }
