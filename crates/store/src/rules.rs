@@ -1,6 +1,8 @@
 //! What both stores decide alike: errors that follow from a state, expired leases, days.
 
-use beacon_domain::{Bound, CallError, EndReason, ErrorCode, ExecutionState, LossReason, Stage};
+use beacon_domain::{
+    BatchDone, Bound, CallError, EndReason, ErrorCode, ExecutionState, JobEnded, LossReason, Stage,
+};
 use beacon_spec::Timestamp;
 
 /// A lease that expires this often takes its workers down with it: the execution fails.
@@ -41,6 +43,21 @@ pub(crate) fn tightest(shared: SharedRoom, endpoint: u32, account: u32, wanted: 
     ];
     // The first of equals is named.
     limits.into_iter().min_by_key(|(_, room)| *room).unwrap_or((Bound::Worker, 0))
+}
+
+/// What ended along the way.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) batches: Vec<BatchDone>,
+    pub(crate) jobs: Vec<JobEnded>,
+}
+
+impl Ended {
+    /// Adds it to a report.
+    pub(crate) fn report(self, batches: &mut Vec<BatchDone>, jobs: &mut Vec<JobEnded>) {
+        batches.extend(self.batches);
+        jobs.extend(self.jobs);
+    }
 }
 
 /// Days since 1970 UTC.

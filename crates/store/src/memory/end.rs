@@ -9,21 +9,7 @@ use beacon_domain::{
 use beacon_spec::{Close, Timestamp};
 
 use super::state::State;
-
-/// What ended along the way.
-#[derive(Debug, Default)]
-pub(super) struct Ended {
-    pub(super) batches: Vec<BatchDone>,
-    pub(super) jobs: Vec<JobEnded>,
-}
-
-impl Ended {
-    /// Adds it to a report.
-    pub(super) fn report(self, batches: &mut Vec<BatchDone>, jobs: &mut Vec<JobEnded>) {
-        batches.extend(self.batches);
-        jobs.extend(self.jobs);
-    }
-}
+use crate::rules::Ended;
 
 impl State {
     /// Opens what may be open now, and ends every batch that has nothing open, and the job if that was all.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use beacon_domain::{ExecutionState, Outcome, RecordReport, Recorded, Recording};
 use beacon_spec::{Receipt, Timestamp};
 
-use super::{end::Ended, job, state::State};
-use crate::rules::{budget_error, day};
+use super::{job, state::State};
+use crate::rules::{Ended, budget_error, day};
 
 impl State {
     pub(super) fn record(&mut self, recordings: Vec<Recording>, now: Timestamp) -> RecordReport {

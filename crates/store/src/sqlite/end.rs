@@ -13,13 +13,7 @@ use super::{
     codec::{batching, counts, json, maybe_time, micros, reason, state},
     writer::{Fault, Writer},
 };
-
-/// What ended along the way.
-#[derive(Debug, Default)]
-pub(crate) struct Ended {
-    pub(crate) batches: Vec<BatchDone>,
-    pub(crate) jobs: Vec<JobEnded>,
-}
+use crate::rules::Ended;
 
 pub(crate) struct JobHead {
     pub(crate) no: i64,

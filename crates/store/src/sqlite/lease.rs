@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{
-    ExecutionId, ExecutionState, JobId, LeaseKey, Reaped, RecordReport, Renewed, ResumeToken,
-};
+use beacon_domain::{ExecutionId, ExecutionState, JobId, LeaseKey, Reaped, Renewed, ResumeToken};
 use beacon_spec::Timestamp;
 use rusqlite::params;
 
@@ -63,7 +61,7 @@ impl Writer {
             let Some(held) = self.held(*key)?.filter(|held| is_held(held, *key)) else { continue };
             if held.reason.is_some() {
                 self.end_unfinished(&held, key.execution.n)?;
-                self.batch_moved(&held, not_before, &mut RecordReport::default())?;
+                self.batch_moved(&held, not_before)?;
             } else {
                 let mut back = self.connection.prepare_cached(BACK)?;
                 back.execute(params![held.job, key.execution.n, micros(not_before)])?;
@@ -91,8 +89,7 @@ impl Writer {
             let head = self.head_by_no(job)?;
             let (timed_out, ended) = self.time_out(&head, now)?;
             reaped.timed_out += timed_out;
-            reaped.batches_done.extend(ended.batches);
-            reaped.jobs_ended.extend(ended.jobs);
+            ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         }
         self.return_expired(n, now, &mut reaped)?;
         Ok(reaped)
@@ -140,10 +137,8 @@ impl Writer {
             self.keep_result(held.job, n, None, Some(&poison_error()), None)?;
             self.end_execution(&held, n, ExecutionState::Failed)?;
         }
-        let mut report = RecordReport::default();
-        self.batch_moved(&held, now, &mut report)?;
-        reaped.batches_done.extend(report.batches_done);
-        reaped.jobs_ended.extend(report.jobs_ended);
+        let ended = self.batch_moved(&held, now)?;
+        ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         Ok(())
     }
 }

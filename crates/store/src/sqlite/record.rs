@@ -12,7 +12,7 @@ use super::{
     codec::{micros, reason, state, text},
     writer::{Fault, Writer},
 };
-use crate::rules::{budget_error, day};
+use crate::rules::{Ended, budget_error, day};
 
 /// An execution as a holder of a lease finds it.
 pub(crate) struct Held {
@@ -35,8 +35,7 @@ impl Writer {
             recordings.iter().map(|recording| recording.lease.execution.job).collect();
         for job in jobs {
             let ended = self.end_if_over_budget(job, now)?;
-            report.batches_done.extend(ended.batches);
-            report.jobs_ended.extend(ended.jobs);
+            ended.report(&mut report.batches_done, &mut report.jobs_ended);
         }
         Ok(report)
     }
@@ -62,7 +61,8 @@ impl Writer {
             return Ok(Recorded::Recorded);
         }
         self.end_attempted(recording, &held)?;
-        self.batch_moved(&held, now, report)?;
+        let ended = self.batch_moved(&held, now)?;
+        ended.report(&mut report.batches_done, &mut report.jobs_ended);
         Ok(Recorded::Recorded)
     }
 
@@ -225,22 +225,12 @@ impl Writer {
     }
 
     /// Ends the batch if that was its last execution.
-    pub(crate) fn batch_moved(
-        &mut self,
-        held: &Held,
-        now: Timestamp,
-        report: &mut RecordReport,
-    ) -> Result<(), Fault> {
+    pub(crate) fn batch_moved(&mut self, held: &Held, now: Timestamp) -> Result<Ended, Fault> {
         const OPEN: &str = "-- record::open
             SELECT blocked + queued + running FROM batches WHERE job = ?1 AND b = ?2";
         let mut query = self.connection.prepare_cached(OPEN)?;
         let open: u32 = query.query_row([held.job, held.batch], |row| row.get(0))?;
         drop(query);
-        if open == 0 {
-            let ended = self.settle_batch(held.job, held.batch, now)?;
-            report.batches_done.extend(ended.batches);
-            report.jobs_ended.extend(ended.jobs);
-        }
-        Ok(())
+        if open > 0 { Ok(Ended::default()) } else { self.settle_batch(held.job, held.batch, now) }
     }
 }
