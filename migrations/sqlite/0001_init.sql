@@ -1,3 +1,6 @@
+-- "Beac": tells a Beacon database from every other SQLite file.
+PRAGMA application_id = 0x42656163;
+
 -- Jobs, question batches, executions and what came of them. Times are integer microseconds since 1970 UTC.
 -- Text that repeats (questions, models, regions' endpoints) stands once per job; the hot row is `executions`.
 
@@ -31,7 +34,8 @@ CREATE TABLE jobs (
     -- How many rows it has in batches.
     batch_count INTEGER NOT NULL,
     close TEXT,
-    spec BLOB NOT NULL
+    spec BLOB NOT NULL,
+    CHECK ((ended_at IS NULL) = (state IN ('queued', 'running')))
 );
 CREATE INDEX jobs_open_by_deadline ON jobs (deadline) WHERE ended_at IS NULL;
 CREATE INDEX jobs_unclosed ON jobs (no) WHERE ended_at IS NOT NULL AND close IS NULL;

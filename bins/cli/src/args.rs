@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done; for run: every execution completed; for verify: the verdict is good
-  1  could not start
+  1  could not start, or could not print what it found
   2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
   3  the job ended, but not every execution completed
   4  stopped before the job ended; the same command resumes it

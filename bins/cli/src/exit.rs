@@ -1,7 +1,13 @@
-//! Exit codes, as documented in `beacon --help`.
+//! Exit codes, as documented in `beacon --help`, and how a command's error is told.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
+use serde_json::json;
+
+use crate::out::{OutputError, line, remark};
+
+/// The process could not start, or what it found could not be printed.
+pub(crate) const SYSTEM: u8 = 1;
 /// A person's input cannot be used: a file, a spec, a signature, a plan.
 pub(crate) const BAD_INPUT: u8 = 2;
 /// The job ended, but not every execution completed.
@@ -11,27 +17,60 @@ pub(crate) const STOPPED: u8 = 4;
 /// The database cannot be used now.
 pub(crate) const DATABASE: u8 = 5;
 
-/// The code of a finished command; prints the error of a failed one.
-pub(crate) fn code(result: anyhow::Result<ExitCode>) -> ExitCode {
+/// The code of a finished command; tells the error of a failed one, as an object too if that was asked for.
+pub(crate) fn code(result: anyhow::Result<ExitCode>, as_json: bool) -> ExitCode {
     let error = match result {
         Ok(code) => return code,
         Err(error) => error,
     };
-    if error.chain().any(is_closed_pipe) {
+    let output = error.chain().find_map(|cause| cause.downcast_ref::<OutputError>());
+    if output.is_some_and(OutputError::is_closed_pipe) {
         return ExitCode::SUCCESS;
     }
-    // If even standard error is gone, the exit code is all that is left.
-    let _ = writeln!(std::io::stderr(), "beacon: {error:#}");
-    let store =
-        error.chain().any(|cause| cause.downcast_ref::<beacon_domain::StoreError>().is_some_and(is_database));
-    ExitCode::from(if store { DATABASE } else { BAD_INPUT })
+    let message = told(&error);
+    let code = if output.is_some() {
+        SYSTEM
+    } else if error.chain().any(is_database) {
+        DATABASE
+    } else {
+        BAD_INPUT
+    };
+    remark(format_args!("beacon: {message}"));
+    if as_json && output.is_none() {
+        // Standard error has it already; if standard output is gone, nothing is left to do.
+        let _ = line(json!({ "error": { "message": message, "exit_code": code } }));
+    }
+    ExitCode::from(code)
 }
 
-fn is_database(error: &beacon_domain::StoreError) -> bool {
+/// An error with its causes in one line. A cause that the text before it already holds is not said twice.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
+fn is_database(cause: &(dyn std::error::Error + 'static)) -> bool {
     use beacon_domain::StoreError::{Occupied, Unavailable};
-    matches!(error, Occupied(_) | Unavailable { .. })
+    matches!(cause.downcast_ref(), Some(Occupied(_) | Unavailable { .. }))
 }
 
-fn is_closed_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::told;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("no such file").context("cannot read a: no such file").context("the ring");
+
+        assert_eq!(told(&error), "the ring: cannot read a: no such file");
+    }
 }

@@ -7,8 +7,12 @@ use beacon_boot::{load_key_ring, read_bounded};
 use beacon_domain::{Batching, Clock as _, Plan, SystemClock};
 use beacon_scheduler::{EndpointCatalog, PlanOptions, Unserved};
 use beacon_spec::{Freshness, KeyRing, SignedSpec, VerifiedSpec, verify};
+use jiff::SignedDuration;
 
-use crate::args::{BatchingArg, JobFile};
+use crate::{
+    args::{BatchingArg, JobFile},
+    out::remark,
+};
 
 /// The largest job file read; the parser's own limit is lower and says so.
 const LIMIT: u64 = 64 * 1024 * 1024;
@@ -22,9 +26,10 @@ pub(crate) fn load(file: &JobFile) -> anyhow::Result<VerifiedSpec> {
     let signed = SignedSpec::new(bytes).with_context(named)?;
     let spec = verify(signed, &ring, now, Freshness::NotedOnly).with_context(named)?;
     if let Some(signed_at) = spec.spec().signed_at {
-        let days = now.duration_since(signed_at).as_hours() / 24;
-        if days >= 1 {
-            eprintln!("note: the job was signed {days} days ago; a service would refuse it as too old");
+        let signed_for = now.duration_since(signed_at);
+        if signed_for.as_hours() >= 24 {
+            let age = age(signed_for);
+            remark(format_args!("note: the job was signed {age} ago; a service would refuse it as too old"));
         }
     }
     Ok(spec)
@@ -38,7 +43,7 @@ pub(crate) fn ring(job: &Path, keys: Option<&Path>) -> anyhow::Result<KeyRing> {
     let beside: PathBuf = job.with_file_name("keys.json");
     let ring =
         load_key_ring(&beside).context("no --keys given, and the ring beside the job cannot be used")?;
-    eprintln!("trusting the key ring {}", beside.display());
+    remark(format_args!("trusting the key ring {}", beside.display()));
     Ok(ring)
 }
 
@@ -57,4 +62,14 @@ pub(crate) fn plan_options(file: &JobFile) -> PlanOptions {
         unserved: if file.accept_unsupported { Unserved::Accept } else { Unserved::Refuse },
         only: None,
     }
+}
+
+/// A span of time for people, in its largest unit.
+pub(crate) fn age(span: SignedDuration) -> String {
+    let (n, unit) = match span.as_mins() {
+        minutes @ ..120 => (minutes, "minutes"),
+        minutes @ ..2880 => (minutes / 60, "hours"),
+        minutes => (minutes / 1440, "days"),
+    };
+    format!("{n} {unit}")
 }

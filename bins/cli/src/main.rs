@@ -1,9 +1,12 @@
 //! The command `beacon`: sign, check, plan and run jobs, and read what came of them.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod commands;
 mod exit;
 mod job_file;
+mod out;
 mod progress;
 mod simulated;
 
@@ -18,21 +21,22 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("beacon: cannot start: {error}");
-            return ExitCode::FAILURE;
+            out::remark(format_args!("beacon: cannot start: {error}"));
+            return ExitCode::from(exit::SYSTEM);
         }
     };
+    let json = args.json;
     let result = runtime.block_on(dispatch(args));
     // Calls that a second Ctrl-C left behind must not hold the process.
     runtime.shutdown_background();
-    exit::code(result)
+    exit::code(result, json)
 }
 
 async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     match args.command {
         Command::Keygen(command) => commands::keys::keygen(&command, json),
-        Command::Sign(command) => commands::keys::sign(&command),
+        Command::Sign(command) => commands::keys::sign(&command, json),
         Command::Verify(command) => commands::verify::verify(&command, json),
         Command::Schema => commands::keys::schema(),
         Command::Plan(command) => commands::plan::plan(&command, json),

@@ -150,12 +150,12 @@ impl Lines {
         }
         self.done = done;
         let questions = progress.batches.iter().filter(|batch| batch.state == BatchState::Done).count();
-        eprintln!(
+        crate::out::remark(format_args!(
             "{done}/{} executions, {questions}/{} questions done, {} in flight, {} failed",
             counts.total(),
             progress.batches.len(),
             counts.running,
             counts.failed + counts.timed_out
-        );
+        ));
     }
 }

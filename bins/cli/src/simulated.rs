@@ -40,11 +40,11 @@ pub(crate) async fn start(job: &JobSpec, clock: Arc<dyn Clock>) -> anyhow::Resul
         .await
         .context("cannot start the simulator")?;
     let endpoints = endpoints(&config, running.addr())?;
-    eprintln!(
+    crate::out::remark(format_args!(
         "no --endpoints given: {} simulated endpoints on {} answer; their texts are marked [simulated]",
         config.endpoints.len(),
         running.addr()
-    );
+    ));
     Ok((running, endpoints))
 }
 

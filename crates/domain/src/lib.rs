@@ -38,8 +38,8 @@ pub use store::{
     Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
 };
 pub use view::{
-    BatchView, CellView, EndpointView, ExecutionRecord, JobFilter, JobSummary, Matrix, Page, Progress,
-    StateCounts,
+    BatchView, CellView, EndpointView, ExecutionRecord, Failure, JobFilter, JobSummary, Matrix, Page,
+    Progress, StateCounts,
 };
 pub use wait::{Bound, WaitReason};
 pub use wakeup::{Topic, Wakeup, Wakeups};

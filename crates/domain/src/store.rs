@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use beacon_spec::{Close, Sha256Digest, Timestamp, VerifiedSpec};
 
 use crate::{
-    Claim, Claimed, EndReason, ExecutionId, ExecutionRecord, JobFilter, JobId, JobState, JobSummary,
+    Claim, Claimed, EndReason, ExecutionId, ExecutionRecord, Failure, JobFilter, JobId, JobState, JobSummary,
     LeaseKey, Matrix, Page, Plan, Progress, Reaped, RecordReport, Recording, Renewed, ResumeToken,
 };
 
@@ -135,6 +135,12 @@ pub trait JobView: Send + Sync {
     /// # Errors
     /// [`StoreError::UnknownJob`].
     async fn progress(&self, job: JobId) -> Result<Progress, StoreError>;
+
+    /// Executions that failed or timed out, counted by endpoint, state and error; the most frequent first.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownJob`].
+    async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError>;
 }
 
 /// Everything that acceptance writes.

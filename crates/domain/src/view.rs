@@ -6,8 +6,8 @@ use beacon_spec::{Close, JobName, KeyId, ModelId, QuestionId, Receipt, Region, S
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Answer, AttemptRecord, BatchState, Batching, Bound, CallError, EndReason, EndpointId, ExecutionId,
-    ExecutionState, Gate, JobId, JobState, Verdict,
+    Answer, AttemptRecord, BatchState, Batching, Bound, CallError, EndReason, EndpointId, ErrorCode,
+    ExecutionId, ExecutionState, Gate, JobId, JobState, Verdict,
 };
 
 /// Executions by state.
@@ -191,6 +191,21 @@ pub struct Progress {
     pub batches: Vec<BatchView>,
     /// By endpoint, in order of id.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// Executions that ended without an answer for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The endpoint that served them, if one did.
+    pub endpoint: Option<EndpointId>,
+    /// How they ended: failed or timed out.
+    pub state: ExecutionState,
+    /// Why. For those that ran out of time between attempts this is what their last attempt met.
+    pub code: ErrorCode,
+    /// How many.
+    pub executions: u32,
+    /// What was said about the first of them.
+    pub message: String,
 }
 
 /// One question batch.

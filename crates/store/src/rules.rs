@@ -8,6 +8,9 @@ use beacon_spec::Timestamp;
 /// A lease that expires this often takes its workers down with it: the execution fails.
 pub(crate) const MOST_EXPIRIES: u32 = 5;
 
+/// Sums of money stop here, which is what a signed 64-bit column holds: more than nine trillion dollars.
+pub(crate) const MOST_MICROS: u64 = i64::MAX as u64;
+
 /// How many rows a page has when the caller does not say.
 pub(crate) const PAGE: u32 = 50;
 

@@ -1,7 +1,10 @@
 //! Opening a file: who is refused, and with which words.
 
-use beacon_domain::{JobFilter, JobView, StoreError};
+use beacon_domain::{
+    Acceptance, Batching, CancelReason, Clock, JobFilter, JobId, JobStore, JobView, StoreError, WorkQueue,
+};
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
+use beacon_testkit::{ManualClock, SpecBuilder, accept, claim};
 
 #[tokio::test]
 async fn a_second_runner_is_refused_and_a_reader_is_not() {
@@ -31,11 +34,50 @@ fn a_file_that_is_no_database_is_named() {
 fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beacon.db");
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    drop(SqliteStore::open(&path, OpenMode::Run).unwrap());
+    let newer = "PRAGMA user_version = 99";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(newer).unwrap();
 
     let error = SqliteStore::open(&path, OpenMode::Run).unwrap_err();
 
     assert!(error.to_string().contains("schema version 99"), "{error}");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photos.db");
+    let theirs = rusqlite::Connection::open(&path).unwrap();
+    theirs.execute_batch("CREATE TABLE photos (taken INTEGER); PRAGMA user_version = 1").unwrap();
+    drop(theirs);
+    let before = std::fs::read(&path).unwrap();
+
+    for mode in [OpenMode::Run, OpenMode::Shared] {
+        let error = SqliteStore::open(&path, mode).unwrap_err();
+        assert!(error.to_string().contains("not a Beacon database"), "{error}");
+    }
+
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!((std::fs::read(&path).unwrap(), left), (before, vec!["photos.db".into()]));
+}
+
+#[test]
+fn a_reader_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing.db");
+
+    let error = SqliteStore::open(&path, OpenMode::Shared).unwrap_err();
+
+    assert!(error.to_string().contains("holds no database"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_database_in_memory_is_refused_because_it_would_not_outlive_the_run() {
+    let error = SqliteStore::open(":memory:", OpenMode::Run).unwrap_err();
+
+    assert!(error.to_string().contains("names no file"), "{error}");
 }
 
 #[tokio::test]
@@ -43,4 +85,55 @@ async fn memory_stores_are_apart_and_empty() {
     let (one, _other) = (MemoryStore::new(), MemoryStore::new());
 
     assert!(one.jobs(JobFilter::default()).await.unwrap().items.is_empty());
+}
+
+/// A database with one job, changed by hand.
+async fn damaged(by: &str) -> (SqliteStore, JobId, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beacon.db");
+    let acceptance: Acceptance =
+        accept(SpecBuilder::new("hurt").verified(), Batching::Question, ManualClock::new().now());
+    let job = acceptance.job;
+    SqliteStore::open(&path, OpenMode::Run).unwrap().accept(acceptance).await.unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch(by).unwrap();
+    (SqliteStore::open(&path, OpenMode::Run).unwrap(), job, folder)
+}
+
+#[tokio::test]
+async fn values_that_beacon_never_writes_are_called_damage_and_end_no_thread() {
+    for by in [
+        "UPDATE jobs SET models = '[]'",
+        "UPDATE jobs SET models = 'no json'",
+        "UPDATE executions SET model = 77",
+        "UPDATE executions SET batch = 9",
+        "UPDATE executions SET region = 200",
+        "UPDATE jobs SET digest = 'short'",
+    ] {
+        let (store, job, _folder) = damaged(by).await;
+
+        let matrix = store.matrix(job).await.err();
+        let claimed = store.claim(claim(&["us-east/m"], 1, ManualClock::new().now())).await.err();
+
+        for error in [matrix, claimed] {
+            let text = error.map_or_else(String::new, |error| error.to_string());
+            assert!(text.contains("is damaged"), "{by}: {text}");
+        }
+        assert!(store.jobs(JobFilter::default()).await.is_ok() || by.contains("digest"), "{by}");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_job_cannot_be_made_to_run_again_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beacon.db");
+    let spec = SpecBuilder::new("over").verified();
+    let acceptance = accept(spec, Batching::Question, ManualClock::new().now());
+    let (job, now) = (acceptance.job, acceptance.now);
+    let store = SqliteStore::open(&path, OpenMode::Run).unwrap();
+    store.accept(acceptance).await.unwrap();
+    store.cancel(job, CancelReason::By("tester".to_owned()), now).await.unwrap();
+
+    let changed = rusqlite::Connection::open(&path).unwrap().execute("UPDATE jobs SET state = 'running'", []);
+
+    assert!(changed.unwrap_err().to_string().contains("CHECK constraint"), "L4");
 }

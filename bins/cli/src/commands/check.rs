@@ -9,7 +9,7 @@ use beacon_domain::{Backend, Clock, ProbeFinding, ProbeReport, SystemClock};
 use futures::StreamExt as _;
 use serde_json::json;
 
-use super::line;
+use super::{line, remark};
 use crate::{args, exit};
 
 /// A health check may have to start two containers first.
@@ -24,10 +24,10 @@ pub(crate) async fn check(command: &args::Check, as_json: bool) -> anyhow::Resul
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let backends = beacon_boot::build_backends(&file, Arc::clone(&clock))?;
     if command.call {
-        eprintln!(
+        remark(format_args!(
             "calling {} endpoints, one small request each: this may start containers and cost money",
             backends.len()
-        );
+        ));
     }
     let reports = backends.iter().map(|backend| report(backend.as_ref(), clock.as_ref(), command.call));
     let mut reports = futures::stream::iter(reports).buffered(at_once(&file, command.call));

@@ -12,8 +12,12 @@ use beacon_spec::{
 use clap::CommandFactory as _;
 use serde_json::json;
 
-use super::line;
-use crate::args::{Args, Completions, Keygen, Sign};
+use super::{line, remark};
+use crate::{
+    args::{Args, Completions, Keygen, Sign},
+    job_file::age,
+    out::bytes,
+};
 
 /// Signatures older than this are refused by services as they come; a kept time stamp is then worth a note.
 const STALE_MINUTES: i64 = 10;
@@ -27,14 +31,17 @@ pub(crate) fn keygen(command: &Keygen, as_json: bool) -> anyhow::Result<ExitCode
     if as_json {
         line(&ring[0])?;
     } else {
-        eprintln!("wrote the secret seed to {}; keep it. The key ring entry:", command.out.display());
+        remark(format_args!(
+            "wrote the secret seed to {}; keep it. The key ring entry:",
+            command.out.display()
+        ));
         line(serde_json::to_string_pretty(&ring)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Signs a job. It gets a time stamp and a nonce if it has none.
-pub(crate) fn sign(command: &Sign) -> anyhow::Result<ExitCode> {
+pub(crate) fn sign(command: &Sign, as_json: bool) -> anyhow::Result<ExitCode> {
     if let Some(out) = &command.out {
         anyhow::ensure!(
             !same_file(out, &command.job),
@@ -51,29 +58,41 @@ pub(crate) fn sign(command: &Sign) -> anyhow::Result<ExitCode> {
         sign_text(&job, &key, profile, &options).with_context(|| format!("{}", command.job.display()))?;
     match &command.out {
         Some(out) => write_whole(out, &signed.bytes)?,
-        None => std::io::stdout().write_all(&signed.bytes)?,
+        None => bytes(&signed.bytes)?,
     }
     note(&signed, profile, now);
+    if let Some(out) = command.out.as_ref().filter(|_| as_json) {
+        line(json!({
+            "out": out, "name": signed.spec.name, "profile": profile.to_string(),
+            "canonical_length": signed.canonical_length, "canonical_sha256": signed.canonical_sha256,
+        }))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the signer should know, on standard error.
 fn note(signed: &SignedText, profile: Profile, now: Timestamp) {
     let (length, digest) = (signed.canonical_length, signed.canonical_sha256);
-    eprintln!("signed {} as {profile}: {length} canonical bytes, SHA-256 {digest}", signed.spec.name);
+    remark(format_args!(
+        "signed {} as {profile}: {length} canonical bytes, SHA-256 {digest}",
+        signed.spec.name
+    ));
     if signed.signed_again {
-        eprintln!("note: this key had signed the job before; the time stamp and the nonce are new");
+        remark(format_args!(
+            "note: this key had signed the job before; the time stamp and the nonce are new"
+        ));
     }
     if !profile.is_default() {
-        eprintln!(
+        remark(format_args!(
             "note: {profile} is an older form. Beacon takes it only from keys whose ring entry has \"profiles\": [\"{profile}\"]"
-        );
+        ));
     }
-    let age = signed.spec.signed_at.map(|signed_at| now.duration_since(signed_at).as_mins());
-    if let Some(minutes) = age.filter(|minutes| *minutes >= STALE_MINUTES) {
-        eprintln!(
-            "note: the time stamp of the job was kept and is {minutes} minutes old; services refuse it, --refresh replaces it"
-        );
+    let kept = signed.spec.signed_at.map(|signed_at| now.duration_since(signed_at));
+    if let Some(kept) = kept.filter(|kept| kept.as_mins() >= STALE_MINUTES) {
+        let age = age(kept);
+        remark(format_args!(
+            "note: the time stamp of the job was kept and is {age} old; services refuse it, --refresh replaces it"
+        ));
     }
 }
 
@@ -132,6 +151,8 @@ pub(crate) fn schema() -> anyhow::Result<ExitCode> {
 
 /// Prints completions.
 pub(crate) fn completions(command: &Completions) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(command.shell, &mut Args::command(), "beacon", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(command.shell, &mut Args::command(), "beacon", &mut script);
+    bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }

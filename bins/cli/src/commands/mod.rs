@@ -10,10 +10,4 @@ pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod verify;
 
-use std::io::Write as _;
-
-/// Prints one line to standard output; a closed pipe is an error that ends the command quietly.
-pub(crate) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{text}")?;
-    Ok(())
-}
+pub(crate) use crate::out::{line, remark};

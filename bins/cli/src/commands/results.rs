@@ -1,6 +1,6 @@
 //! `beacon results` and `receipts`: what came of a job, streamed in pages.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use beacon_boot::{Access, Runtime};
 use beacon_domain::ExecutionRecord;
@@ -35,7 +35,6 @@ pub(crate) async fn receipts(command: &OneJob) -> anyhow::Result<ExitCode> {
     if let Some(close) = find(runtime.view.as_ref(), &command.job).await?.close {
         line(serde_json::to_string(&close)?)?;
     }
-    std::io::stdout().flush()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result
         .filter(|cell| matches!(cell.state, ExecutionState::Failed | ExecutionState::TimedOut));
     let only: HashSet<_> = failed.map(|cell| (cell.question, cell.model, cell.region, cell.run)).collect();
     if only.is_empty() {
-        eprintln!("nothing failed in job {}", latest.id.short());
+        remark(format_args!("nothing failed in job {}", latest.id.short()));
         return sum_up(&latest, as_json);
     }
     let options = PlanOptions { only: Some(only), ..job_file::plan_options(&run.file) };

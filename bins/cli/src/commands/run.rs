@@ -11,7 +11,7 @@ use beacon_spec::VerifiedSpec;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::line;
+use super::{line, remark};
 use crate::{args::Run, exit, job_file, progress, simulated};
 
 /// What a run works with.
@@ -85,7 +85,7 @@ impl Session {
             Accepted::New(job) => job,
             Accepted::Existing(job, state) => {
                 let what = if state.is_terminal() { "has ended; --fresh runs it anew" } else { "is resumed" };
-                eprintln!("job {} {what}", job.short());
+                remark(format_args!("job {} {what}", job.short()));
                 job
             }
         };
@@ -129,9 +129,9 @@ fn options(command: &Run, endpoints: &EndpointsFile) -> SchedulerOptions {
 /// The first signal drains, the second one drops the calls.
 async fn heed_signals(stop: Stop) {
     interrupted().await;
-    eprintln!(
+    remark(format_args!(
         "stopping: calls in flight may end; Ctrl-C again drops them (what can be resumed is resumed later)"
-    );
+    ));
     stop.drain();
     interrupted().await;
     stop.abort();

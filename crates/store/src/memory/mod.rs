@@ -18,9 +18,9 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, JobFilter, JobId,
-    JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -151,5 +151,9 @@ impl JobView for MemoryStore {
 
     async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
         self.read().progress(job)
+    }
+
+    async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
+        self.read().failures(job)
     }
 }

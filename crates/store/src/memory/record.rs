@@ -6,7 +6,7 @@ use beacon_domain::{ExecutionState, Outcome, RecordReport, Recorded, Recording};
 use beacon_spec::{Receipt, Timestamp};
 
 use super::{job, state::State};
-use crate::rules::{Ended, budget_error, day};
+use crate::rules::{Ended, MOST_MICROS, budget_error, day};
 
 impl State {
     pub(super) fn record(&mut self, recordings: Vec<Recording>, now: Timestamp) -> RecordReport {
@@ -30,8 +30,10 @@ impl State {
             return self.record_stale(recording, job, n);
         }
         let cost = recording.attempt.usage.cost_micros.unwrap_or(0);
-        self.jobs[job].cost_micros += cost;
-        *self.spend.entry(day(now)).or_default() += cost;
+        let job_cost = &mut self.jobs[job].cost_micros;
+        *job_cost = job_cost.saturating_add(cost).min(MOST_MICROS);
+        let spent = self.spend.entry(day(now)).or_default();
+        *spent = spent.saturating_add(cost).min(MOST_MICROS);
         self.execution_mut(job, n).history.push((recording.lease.token, recording.attempt));
         self.wake_job(job);
         let ending = self.jobs[job].reason.is_some();

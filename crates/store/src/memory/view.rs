@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use beacon_domain::{
-    BatchView, CellView, EndpointView, ExecutionId, ExecutionRecord, ExecutionState, JobFilter, JobId,
-    JobSummary, Matrix, Page, Progress, ReceiptLeaf, StateCounts, StoreError,
+    BatchView, CellView, EndpointView, ExecutionId, ExecutionRecord, ExecutionState, Failure, JobFilter,
+    JobId, JobSummary, Matrix, Page, Progress, ReceiptLeaf, StateCounts, StoreError,
 };
 
 use super::{
     job::{Execution, Job},
     state::State,
 };
-use crate::rules::{PAGE, implied_error};
+use crate::{
+    failures::{Failures, cause, is_failure},
+    rules::{PAGE, implied_error},
+};
 
 impl State {
     pub(super) fn job(&self, job: JobId) -> Option<JobSummary> {
@@ -79,6 +82,21 @@ impl State {
             *view.counts.of_mut(execution.state) += 1;
         }
         views.into_values().collect()
+    }
+
+    pub(super) fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
+        let job = &self.jobs[self.place(job)?];
+        let mut failures = Failures::default();
+        for execution in job.executions.iter().filter(|execution| is_failure(execution.state)) {
+            let implied = || implied_error(execution.state, job.reason, job.ended_by.as_deref());
+            let result = execution.result.as_ref();
+            let Some(error) = result.map_or_else(implied, |result| result.error.clone()) else { continue };
+            let mut history: Vec<_> = execution.history.iter().collect();
+            history.sort_by_key(|(token, attempt)| std::cmp::Reverse((attempt.number, *token)));
+            let cause = cause(&error, history.into_iter().map(|(_, attempt)| attempt));
+            failures.add(execution.endpoint.clone(), execution.state, cause);
+        }
+        Ok(failures.by_frequency())
     }
 
     pub(super) fn unclosed(&self, n: u32) -> Vec<JobId> {

@@ -25,7 +25,7 @@ struct Ready {
     job: i64,
     n: u32,
     batch: u32,
-    model: usize,
+    model: u32,
     region: beacon_spec::Region,
     run: u32,
     attempts: u32,
@@ -155,9 +155,9 @@ impl Writer {
         self.connection.prepare_cached(COUNT)?.execute(params![ready.job, ready.batch])?;
         let started = self.start_batch(&frozen, &ready, claim)?;
         self.wake_job(frozen.id);
-        let question = &frozen.questions[ready.batch as usize];
+        let question = frozen.question(ready.batch as usize, 2)?;
         let request = CallRequest {
-            model: frozen.models[ready.model].clone(),
+            model: frozen.models.get(ready.model as usize).cloned().ok_or(out_of_range(3, ready.model))?,
             region: ready.region,
             prompt: question.text.clone(),
             sampling: frozen.sampling,
@@ -207,7 +207,7 @@ impl Writer {
         self.connection.prepare_cached(JOB)?.execute(params![ready.job, micros(claim.now)])?;
         Ok(Some(BatchStarted {
             job: frozen.id,
-            question: frozen.questions[ready.batch as usize].id.clone(),
+            question: frozen.question(ready.batch as usize, 2)?.id.clone(),
             number: ready.batch + 1,
             total: frozen.questions.len() as u32,
             executions,
@@ -228,12 +228,16 @@ impl Writer {
     }
 }
 
+fn out_of_range(column: usize, place: u32) -> rusqlite::Error {
+    rusqlite::Error::IntegralValueOutOfRange(column, i64::from(place))
+}
+
 fn ready_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ready> {
     Ok(Ready {
         job: row.get(0)?,
         n: row.get(1)?,
         batch: row.get(2)?,
-        model: row.get::<_, u32>(3)? as usize,
+        model: row.get(3)?,
         region: region(row, 4)?,
         run: row.get(5)?,
         attempts: row.get(6)?,

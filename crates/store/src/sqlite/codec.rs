@@ -46,6 +46,23 @@ impl Frozen {
         })?;
         Ok(frozen)
     }
+
+    /// The question of a batch, whose number is from this column.
+    pub(crate) fn question(&self, batch: usize, column: usize) -> rusqlite::Result<&Question> {
+        self.questions.get(batch).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, batch as i64))
+    }
+
+    /// The model that this column names by its place.
+    pub(crate) fn model(&self, row: &Row<'_>, column: usize) -> rusqlite::Result<ModelId> {
+        model(&self.models, row, column)
+    }
+}
+
+/// The model that this column names by its place.
+pub(crate) fn model(models: &[ModelId], row: &Row<'_>, column: usize) -> rusqlite::Result<ModelId> {
+    let place: u32 = row.get(column)?;
+    let model = models.get(place as usize).cloned();
+    model.ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(place)))
 }
 
 /// Microseconds since 1970 UTC.

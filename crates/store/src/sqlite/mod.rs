@@ -4,6 +4,7 @@ mod accept;
 mod claim;
 mod codec;
 mod end;
+mod failures;
 mod lease;
 mod open;
 mod record;
@@ -15,9 +16,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, JobFilter, JobId,
-    JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -32,17 +33,19 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or makes the file and brings its schema up to date.
+    /// Opens the file. To run jobs it is made if it is missing, and its schema is brought up to date; otherwise
+    /// nothing is changed. A SQLite file of another program is left alone.
     ///
     /// # Errors
     /// [`StoreError::Occupied`] if another runner has it; [`StoreError::Unavailable`] says what is wrong with it.
     pub fn open(path: impl AsRef<Path>, mode: OpenMode) -> Result<Self, StoreError> {
         let path = path.as_ref();
+        open::check_ours(path, mode)?;
         let lock = match mode {
             OpenMode::Run => Some(open::lock(path)?),
             OpenMode::Shared => None,
         };
-        let writer = open::writer(path)?;
+        let writer = open::writer(path, mode)?;
         if mode == OpenMode::Run {
             open::orphan_leases(path, &writer)?;
         }
@@ -176,5 +179,9 @@ impl JobView for SqliteStore {
 
     async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
         self.threads.read(move |connection| view::progress(connection, job)).await
+    }
+
+    async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
+        self.threads.read(move |connection| failures::failures(connection, job)).await
     }
 }

@@ -10,6 +10,11 @@ use beacon_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_init.sql")];
+const LATEST: i64 = MIGRATIONS.len() as i64;
+/// "Beac", which the first migration sets.
+const APPLICATION: i64 = 0x4265_6163;
+const TABLES: &str = "-- open::tables
+    SELECT count(*) FROM sqlite_schema";
 const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS: usize = 128;
 
@@ -50,19 +55,70 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Lets the leases of a runner that died run out at once: the lock proves that it is gone. Its death is not held
-/// against the executions that it had.
+/// against the executions that it had, and what it saw of its endpoints is old.
 pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     const ORPHANS: &str = "-- open::orphans
-        UPDATE executions SET lease_until = 0 WHERE state = 'running'";
-    connection.execute(ORPHANS, []).map(drop).map_err(|error| explain(path, error))
+        UPDATE executions SET lease_until = 0 WHERE state = 'running';
+        UPDATE endpoints SET gate = NULL, bound = NULL, max_in_flight = NULL";
+    connection.execute_batch(ORPHANS).map_err(|error| explain(path, error))
 }
 
-/// Opens for writing and brings the schema up to date.
-pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
+/// Refuses a file that is there and is not Beacon's, before anything is written in it or beside it.
+pub(crate) fn check_ours(path: &Path, mode: OpenMode) -> Result<(), StoreError> {
+    if path.as_os_str() == ":memory:" || path.as_os_str().is_empty() {
+        return refuse(format!(
+            "{:?} names no file, and a run must survive its process; name a file",
+            path.display()
+        ));
+    }
+    let is_new =
+        !path.try_exists().is_ok_and(|exists| exists) || path.metadata().is_ok_and(|file| file.len() == 0);
+    if is_new {
+        return match mode {
+            OpenMode::Run => Ok(()),
+            OpenMode::Shared => {
+                refuse(format!("{} holds no database; name the one of the run", path.display()))
+            }
+        };
+    }
+    let identity = || {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+        let tables = connection.query_row(TABLES, [], |row| row.get::<_, i64>(0))?;
+        Ok((number("application_id")?, number("user_version")?, tables))
+    };
+    match identity().map_err(|error| explain(path, error))? {
+        (APPLICATION, version, _) if version > LATEST => refuse(format!(
+            "{} has schema version {version}, this beacon knows {LATEST}; use a newer beacon, or another file",
+            path.display()
+        )),
+        (APPLICATION, version, _) if version < LATEST && mode == OpenMode::Shared => refuse(format!(
+            "{} has schema version {version}, this beacon needs {LATEST}; the next `beacon run` on it brings it up to date",
+            path.display()
+        )),
+        (APPLICATION, _, _) => Ok(()),
+        (0, 0, 0) if mode == OpenMode::Run => Ok(()),
+        _ => refuse(format!("{} is not a Beacon database; name another file", path.display())),
+    }
+}
+
+fn refuse<T>(message: String) -> Result<T, StoreError> {
+    Err(StoreError::Unavailable { message, source: None })
+}
+
+/// A name is a file's name and nothing else: no URI, no database in memory.
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Opens for writing; a runner brings the schema up to date.
+pub(crate) fn writer(path: &Path, mode: OpenMode) -> Result<Connection, StoreError> {
     let open = || {
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let create = if mode == OpenMode::Run { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)?;
         // Plans do not depend on bound values; otherwise partial indexes make SQLite prepare again and again.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -70,50 +126,32 @@ pub(crate) fn writer(path: &Path) -> Result<Connection, StoreError> {
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16384;
              PRAGMA wal_autocheckpoint = 4000",
         )?;
-        let known = migrate(&mut connection)?;
-        Ok((connection, known))
+        if mode == OpenMode::Run {
+            migrate(&mut connection)?;
+        }
+        Ok(connection)
     };
-    let (connection, version) = open().map_err(|error| explain(path, error))?;
-    if version > MIGRATIONS.len() {
-        return Err(StoreError::Unavailable {
-            message: format!(
-                "{} has schema version {version}, this beacon knows {}; use a newer beacon, or another file",
-                path.display(),
-                MIGRATIONS.len()
-            ),
-            source: None,
-        });
-    }
-    Ok(connection)
+    open().map_err(|error| explain(path, error))
 }
 
 /// Opens for reading; the schema is there already.
 pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192")?;
         Ok(connection)
     };
     open().map_err(|error| explain(path, error))
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<usize> {
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
-    if version(connection)? as usize >= MIGRATIONS.len() {
-        return version(connection).map(|version| version as usize);
-    }
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let from = version(&transaction)? as usize;
-    for (at, migration) in MIGRATIONS.iter().enumerate().skip(from) {
+    let from: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (migration, version) in MIGRATIONS.iter().zip(1..).filter(|(_, version)| *version > from) {
         transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", at as i64 + 1)?;
+        transaction.pragma_update(None, "user_version", version)?;
     }
-    transaction.commit()?;
-    Ok(from.max(MIGRATIONS.len()))
+    transaction.commit()
 }
 
 /// What is wrong with the file and what to do.
@@ -135,7 +173,25 @@ pub(crate) fn explain(path: &Path, error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::SystemIoFailure) => {
             format!("the disk of {file} fails to read or write; check the disk")
         }
+        None if is_damage(&error) => {
+            format!("{file} is damaged: it holds a value that Beacon never writes; restore a copy")
+        }
         _ => format!("the database {file} refused a statement; please report this"),
     };
     StoreError::Unavailable { message, source: Some(Box::new(error)) }
+}
+
+/// A value that cannot be read as what it should be.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows, Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+            | Utf8Error(..)
+    )
 }

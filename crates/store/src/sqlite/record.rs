@@ -12,7 +12,7 @@ use super::{
     codec::{micros, reason, state, text},
     writer::{Fault, Writer},
 };
-use crate::rules::{Ended, budget_error, day};
+use crate::rules::{Ended, MOST_MICROS, budget_error, day};
 
 /// An execution as a holder of a lease finds it.
 pub(crate) struct Held {
@@ -127,14 +127,15 @@ impl Writer {
 
     fn spend(&self, recording: &Recording, job: i64, now: Timestamp) -> Result<(), Fault> {
         const JOB: &str = "-- record::job_cost
-            UPDATE jobs SET cost = cost + ?2 WHERE no = ?1";
+            UPDATE jobs SET cost = cost + min(?2, ?3 - cost) WHERE no = ?1";
         const DAY: &str = "-- record::day_cost
             INSERT INTO spend (day, micros) VALUES (?1, ?2)
-            ON CONFLICT (day) DO UPDATE SET micros = micros + excluded.micros";
-        let cost = recording.attempt.usage.cost_micros.unwrap_or(0) as i64;
+            ON CONFLICT (day) DO UPDATE SET micros = micros + min(excluded.micros, ?3 - micros)";
+        let most = MOST_MICROS as i64;
+        let cost = recording.attempt.usage.cost_micros.map_or(0, |cost| cost.min(MOST_MICROS) as i64);
         if cost > 0 {
-            self.connection.prepare_cached(JOB)?.execute([job, cost])?;
-            self.connection.prepare_cached(DAY)?.execute([day(now), cost])?;
+            self.connection.prepare_cached(JOB)?.execute([job, cost, most])?;
+            self.connection.prepare_cached(DAY)?.execute([day(now), cost, most])?;
         }
         Ok(())
     }

@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     codec::{
-        Frozen, at, batching, counts, duration, json, maybe_json, maybe_time, reason, region, state, time,
+        Frozen, at, batching, counts, duration, json, maybe_json, maybe_time, model, reason, region, state,
+        time,
     },
     end::SUMS,
     writer::Fault,
@@ -113,8 +114,8 @@ fn cells(
         let not_before: i64 = row.get(8)?;
         let cell = CellView {
             n: row.get(0)?,
-            question: frozen.questions[batch].id.clone(),
-            model: frozen.models[row.get::<_, u32>(2)? as usize].clone(),
+            question: frozen.question(batch, 1)?.id.clone(),
+            model: frozen.model(row, 2)?,
             region: region(row, 3)?,
             run: row.get(4)?,
             endpoint: row.get::<_, Option<String>>(5)?.map(EndpointId::new),
@@ -166,7 +167,7 @@ pub(crate) fn records(
             result.optional()?.unwrap_or_else(|| (None, implied_error(cell.state, why, by.as_deref()), None));
         records.push(ExecutionRecord {
             id: ExecutionId { job, n: cell.n },
-            prompt: frozen.questions[batch].text.to_string(),
+            prompt: frozen.question(batch, 1)?.text.to_string(),
             cell,
             attempts,
             answer,
@@ -224,7 +225,7 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
         if views.last().is_none_or(|last| last.endpoint != endpoint) {
             views.push(EndpointView {
                 endpoint,
-                model: models[row.get::<_, u32>(1)? as usize].clone(),
+                model: model(&models, row, 1)?,
                 region: region(row, 2)?,
                 counts: StateCounts::default(),
                 gate: maybe_json(row, 5)?,

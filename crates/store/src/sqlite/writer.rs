@@ -303,6 +303,9 @@ impl Writer {
 fn copy(error: &rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        rusqlite::Error::IntegralValueOutOfRange(column, value) => {
+            rusqlite::Error::IntegralValueOutOfRange(*column, *value)
+        }
         _ => rusqlite::Error::InvalidQuery,
     }
 }

@@ -41,7 +41,7 @@ macro_rules! store_conformance {
                 a_cancel_tells_real_numbers_and_a_second_one_says_so, an_unknown_job_is_not_cancelled,
                 a_deadline_ends_what_is_open, the_first_close_stays;
             viewing: jobs_come_newest_first_in_pages, counts_equal_rows_along_every_axis,
-                records_come_in_the_order_of_the_plan_in_pages;
+                records_come_in_the_order_of_the_plan_in_pages, failures_are_counted_with_their_cause;
         }
     };
     (@group $($group:ident: $($case:ident),* $(,)?;)*) => {

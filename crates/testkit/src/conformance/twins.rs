@@ -202,5 +202,6 @@ fn shown<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
 async fn view<S: Store>(scene: &Scene<S>, job: JobId) -> String {
     let page = scene.store.jobs(JobFilter::default()).await.unwrap();
     let progress = scene.store.progress(job).await.unwrap();
-    format!("{:#?}\n{progress:#?}\n{:#?}", page.items, scene.records(job).await)
+    let failures = scene.store.failures(job).await.unwrap();
+    format!("{:#?}\n{progress:#?}\n{failures:#?}\n{:#?}", page.items, scene.records(job).await)
 }

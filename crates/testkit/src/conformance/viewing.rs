@@ -1,10 +1,10 @@
 //! Views: what they show is what the rows say.
 
-use beacon_domain::{Batching, ExecutionState, JobFilter, JobState, StateCounts};
+use beacon_domain::{Batching, ErrorCode, ExecutionState, JobFilter, JobState, StateCounts, StoreError};
 use beacon_spec::JobName;
 
 use super::{Scene, Store};
-use crate::{SpecBuilder, completed, failed};
+use crate::{SpecBuilder, completed, failed, retry};
 
 /// A3: the newest job first, page by page, by name and by state.
 pub async fn jobs_come_newest_first_in_pages<S: Store>(scene: Scene<S>) {
@@ -78,4 +78,43 @@ pub async fn records_come_in_the_order_of_the_plan_in_pages<S: Store>(scene: Sce
     assert_eq!(second[1].receipt, None);
     assert_eq!((leaves.len(), more.len(), more[0].execution.n), (3, 1, 3));
     assert_eq!(leaves[1].hash, first[1].receipt.as_ref().unwrap().hash());
+}
+
+/// U1: what failed is counted by endpoint and error, the most frequent first; what ran out of time between attempts is
+/// counted under what its last attempt met.
+pub async fn failures_are_counted_with_their_cause<S: Store>(scene: Scene<S>) {
+    let spec = SpecBuilder::new("fails").question_count(4).models(&["m", "n"]).verified();
+    let job = scene.accept(spec, Batching::Endpoint).await;
+    let leases = scene.claim(&["us-east/m", "us-east/n"], 4).await.leases;
+    let (m, n): (Vec<_>, Vec<_>) = leases.iter().partition(|lease| lease.endpoint.as_str() == "us-east/m");
+    scene.record(completed(m[0], scene.now())).await;
+    scene.record(failed(m[1], scene.now())).await;
+    for lease in &n[..3] {
+        let mut tried = retry(lease, scene.now(), scene.now());
+        tried.attempt.error.iter_mut().for_each(|error| error.code = ErrorCode::EndpointStopped);
+        scene.record(tried).await;
+    }
+    scene.advance_s(3600);
+    scene.reap().await;
+
+    let failures = scene.store.failures(job).await.unwrap();
+
+    let rows: Vec<_> = failures
+        .iter()
+        .map(|failure| {
+            let endpoint = failure.endpoint.as_ref().unwrap().as_str();
+            (endpoint, failure.state, failure.code, failure.executions)
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("us-east/n", ExecutionState::TimedOut, ErrorCode::EndpointStopped, 3),
+            ("us-east/m", ExecutionState::TimedOut, ErrorCode::DeadlinePassed, 2),
+            ("us-east/m", ExecutionState::Failed, ErrorCode::ConnectionLost, 1),
+            ("us-east/n", ExecutionState::TimedOut, ErrorCode::DeadlinePassed, 1),
+        ]
+    );
+    let unknown = scene.store.failures(beacon_domain::JobId::from_bytes([9; 16])).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownJob(_))), "{unknown:?}");
 }
