@@ -222,7 +222,7 @@ pub(crate) struct Jobs {
     #[arg(long, default_value = "beacon.db")]
     pub(crate) db: PathBuf,
     /// The most jobs listed
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }
 
@@ -240,7 +240,7 @@ pub(crate) struct Results {
     #[command(flatten)]
     pub(crate) job: OneJob,
     /// How to print them
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, value_enum, default_value = "table", default_value_if("json", "true", "jsonl"))]
     pub(crate) format: Format,
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use beacon_boot::{EndpointsFile, parse_toml};
-use beacon_domain::{Clock, EndpointInfo};
+use beacon_domain::{Clock, EndpointId, EndpointInfo};
 use beacon_simulator::{Running, SimConfig, SimEndpoint, Warm, serve_at};
 use beacon_spec::{JobSpec, ModelId, Region};
 
@@ -97,7 +97,12 @@ fn config(job: &JobSpec) -> SimConfig {
     let cells =
         job.models.iter().flat_map(|model| model.regions.iter().map(|region| (model.id.clone(), *region)));
     let cells: Vec<_> = cells.collect::<BTreeSet<_>>().into_iter().collect();
-    SimConfig::for_cells(&cells, COLD, Warm::FixedS(WARM.as_secs_f64()))
+    let mut config = SimConfig::for_cells(&cells, COLD, Warm::FixedS(WARM.as_secs_f64()));
+    // Names that no endpoints file has by default: a job planned with real endpoints is never resumed with these.
+    for endpoint in &mut config.endpoints {
+        endpoint.id = EndpointId::new(format!("simulated/{}", endpoint.id));
+    }
+    config
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! The wiring: a database file, endpoints and the runner's key become the scheduler's ports.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, PoisonError},
+};
 
 use anyhow::Context as _;
-use beacon_domain::{Backend, Clock, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
+use beacon_domain::{Backend, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
 use beacon_store::{OpenMode, SqliteStore};
@@ -78,4 +82,29 @@ pub fn build_backends(
 ) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     let environment = |name: &str| std::env::var(name).ok();
     Ok(beacon_providers::build(endpoints, &environment, clock)?)
+}
+
+/// The endpoints as a plan sees them, checked as for a run, and the environment variables that a run would miss.
+///
+/// # Errors
+/// A setting is wrong.
+pub fn describe_endpoints(endpoints: &EndpointsFile) -> anyhow::Result<(Vec<EndpointInfo>, Vec<String>)> {
+    let unset = std::sync::Mutex::new(BTreeSet::new());
+    let environment = |name: &str| {
+        let set = std::env::var(name).ok().filter(|text| !text.is_empty());
+        if set.is_none() {
+            unset.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        }
+        // Never sent: what is built here is asked for its description only.
+        Some(set.unwrap_or_else(|| "unset".to_owned()))
+    };
+    let backends = beacon_providers::build(endpoints, &environment, Arc::new(SystemClock::new()))?;
+    let infos = backends.iter().map(|backend| backend.describe().clone()).collect();
+    Ok((infos, unset.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()))
+}
+
+/// Lets this process hold as many connections and files as the system allows it.
+pub fn raise_open_files() {
+    // What cannot be raised is met later, with an error that says so.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
 }

@@ -19,7 +19,11 @@ pub fn start_logs(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let coloured =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured);
+    let logs = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(coloured)
+        .log_internal_errors(false);
     // A second start in one process, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => logs.with_target(false).try_init(),

@@ -55,6 +55,7 @@ pub struct Usage {
     /// Tokens out.
     pub completion_tokens: Option<u64>,
     /// Time that the provider says it worked.
+    #[serde(rename = "provider_time_s", with = "crate::seconds::option", default)]
     pub provider_time: Option<Duration>,
     /// Cost in millionths of a dollar: provider time × price (O3); set by the scheduler.
     pub cost_micros: Option<u64>,

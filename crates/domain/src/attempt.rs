@@ -22,6 +22,7 @@ pub struct AttemptRecord {
     /// When it ended.
     pub finished_at: Timestamp,
     /// Dispatch to end, on a clock that never jumps.
+    #[serde(rename = "duration_s", with = "crate::seconds")]
     pub duration: Duration,
     /// What it consumed, as far as told.
     pub usage: Usage,

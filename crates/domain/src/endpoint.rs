@@ -87,7 +87,9 @@ impl EndpointInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// Start-up before the first answer.
+    #[serde(rename = "cold_s", with = "crate::seconds")]
     pub cold: Duration,
     /// One answer when warm.
+    #[serde(rename = "warm_s", with = "crate::seconds")]
     pub warm: Duration,
 }

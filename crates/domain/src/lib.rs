@@ -15,6 +15,7 @@ mod lease;
 mod plan;
 mod record;
 mod request;
+pub mod seconds;
 mod store;
 mod view;
 mod wait;

@@ -108,6 +108,7 @@ pub struct JobSummary {
     /// When it ends whatever happens.
     pub deadline: Timestamp,
     /// The plan's lower bound of the makespan, if known.
+    #[serde(rename = "lower_bound_s", with = "crate::seconds::option")]
     pub lower_bound: Option<Duration>,
     /// What it cost so far, in millionths of a dollar.
     pub cost_micros: u64,

@@ -2,16 +2,16 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use beacon_domain::{
-    Answer, AttemptRecord, Backend, CallContext, CallError, Checkpoint, CheckpointError, ErrorClass,
-    ErrorCode, Lease, LeaseKey, Monotonic, Outcome, Recording, ResumeToken, Stage, Usage, WorkQueue,
+    Answer, AttemptRecord, Backend, CallContext, CallError, ErrorClass, ErrorCode, Lease, Monotonic, Outcome,
+    Recording, Stage, Usage,
 };
 use beacon_spec::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Ports, SchedulerOptions,
+    checkpoint::LeaseCheckpoint,
     receipt::{self, Ending},
     retry::Decision,
 };
@@ -87,12 +87,13 @@ fn context(
     let limit = lease.provider_timeout.unwrap_or(options.timeouts.attempt).min(options.timeouts.attempt);
     // Each hop gets the remaining time of the one around it (S6).
     let left = Duration::try_from(ends_at(options, lease).duration_since(dispatch.date)).unwrap_or_default();
+    let deadline = dispatch.monotonic + limit.min(left);
     CallContext {
         attempt: lease.attempt_id(),
-        deadline: dispatch.monotonic + limit.min(left),
+        deadline,
         stop: lost.clone(),
         resume: lease.resume.clone(),
-        checkpoint: Arc::new(LeaseCheckpoint { queue: Arc::clone(&ports.queue), lease: lease.key }),
+        checkpoint: Arc::new(LeaseCheckpoint::new(ports, lease.key, deadline)),
         trace_id: Arc::clone(&lease.trace_id),
     }
 }
@@ -164,28 +165,11 @@ fn outcome(
     }
 }
 
-/// Writes resume tokens under one lease.
-struct LeaseCheckpoint {
-    queue: Arc<dyn WorkQueue>,
-    lease: LeaseKey,
-}
-
-#[async_trait]
-impl Checkpoint for LeaseCheckpoint {
-    async fn save(&self, token: ResumeToken) -> Result<(), CheckpointError> {
-        match self.queue.checkpoint(self.lease, token).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(CheckpointError::Lost),
-            Err(error) => Err(CheckpointError::Store(error.to_string())),
-        }
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     //! A lease for the tests of this crate.
 
-    use beacon_domain::{CallRequest, EndpointId, ExecutionId, JobId};
+    use beacon_domain::{CallRequest, EndpointId, ExecutionId, JobId, LeaseKey};
     use beacon_spec::{ModelId, QuestionId, Region, Sampling, Sha256Digest};
 
     use super::*;

@@ -3,6 +3,7 @@
 
 mod accept;
 mod catalog;
+mod checkpoint;
 mod close;
 mod execute;
 mod function_backend;

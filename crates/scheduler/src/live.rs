@@ -1,4 +1,5 @@
-//! The leases that this process holds, each with a token that ends its call.
+//! The leases that this process holds, each with a token that ends its call. They are held, and renewed, until what
+//! came of the call is recorded.
 
 use std::{
     collections::HashMap,
@@ -12,8 +13,16 @@ use tokio_util::sync::CancellationToken;
 /// All live leases of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    leases: Mutex<HashMap<LeaseKey, CancellationToken>>,
+    leases: Mutex<HashMap<LeaseKey, Call>>,
     released: Notify,
+}
+
+/// The call of a lease.
+#[derive(Debug)]
+struct Call {
+    lost: CancellationToken,
+    /// Whether it has ended, and only its record is to be written.
+    ended: bool,
 }
 
 /// One live lease; dropping it frees the slot.
@@ -28,7 +37,7 @@ impl Live {
     /// Holds a lease from now on.
     pub(crate) fn hold(self: &Arc<Self>, key: LeaseKey) -> Held {
         let lost = CancellationToken::new();
-        self.lock().insert(key, lost.clone());
+        self.lock().insert(key, Call { lost: lost.clone(), ended: false });
         Held { live: Arc::clone(self), key, lost }
     }
 
@@ -42,11 +51,12 @@ impl Live {
         self.lock().len()
     }
 
-    /// Ends the call of a lost lease.
-    pub(crate) fn lose(&self, key: &LeaseKey) {
-        if let Some(lost) = self.lock().get(key) {
-            lost.cancel();
-        }
+    /// Ends the call of a lost lease. `false` if there is none any more: a lease that was recorded is lost too.
+    pub(crate) fn lose(&self, key: &LeaseKey) -> bool {
+        let leases = self.lock();
+        let Some(call) = leases.get(key).filter(|call| !call.ended) else { return false };
+        call.lost.cancel();
+        true
     }
 
     /// Tells that slots are becoming free.
@@ -59,8 +69,17 @@ impl Live {
         self.released.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LeaseKey, CancellationToken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LeaseKey, Call>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The call has ended; the lease is still held until its record is written.
+    pub(crate) fn call_ended(&self) {
+        if let Some(call) = self.live.lock().get_mut(&self.key) {
+            call.ended = true;
+        }
     }
 }
 

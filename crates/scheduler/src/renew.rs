@@ -35,9 +35,10 @@ async fn renew(ports: &Ports, live: &Live, lease: Duration) {
     match ports.queue.renew(keys.clone(), lease, ports.clock.now()).await {
         Ok(renewed) => {
             for (key, renewed) in keys.iter().zip(renewed) {
-                if let Renewed::Lost(reason) = renewed {
+                if let Renewed::Lost(reason) = renewed
+                    && live.lose(key)
+                {
                     info!(execution = %key.execution, ?reason, "lease of {} lost, dropping its call", key.execution);
-                    live.lose(key);
                 }
             }
         }

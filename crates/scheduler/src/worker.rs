@@ -151,6 +151,7 @@ impl Worker {
         self.gates.released(&lease.endpoint);
         match called {
             Called::Ended(recording, _) => {
+                held.call_ended();
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 
 use super::{line, remark};
-use crate::{args, exit};
+use crate::{args, exit, out::OutputError};
 
 /// A health check may have to start two containers first.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ async fn report(backend: &dyn Backend, clock: &dyn Clock, call: bool) -> ProbeRe
     report
 }
 
-fn print(id: &str, report: &ProbeReport, as_json: bool) -> anyhow::Result<()> {
+fn print(id: &str, report: &ProbeReport, as_json: bool) -> Result<(), OutputError> {
     if as_json {
         return line(json!({ "endpoint": id, "ok": report.ok(), "findings": report.findings }));
     }

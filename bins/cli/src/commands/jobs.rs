@@ -10,7 +10,7 @@ use beacon_domain::{
 use beacon_spec::Timestamp;
 use serde_json::json;
 
-use super::line;
+use super::{failures, line};
 use crate::args::{self, OneJob};
 
 /// Lists jobs, newest first.
@@ -39,9 +39,12 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let progress = runtime.view.progress(job.id).await?;
     if as_json {
-        line(serde_json::to_string(&progress)?)?
+        let mut object = serde_json::to_value(&progress)?;
+        object["failures"] = serde_json::to_value(runtime.view.failures(job.id).await?)?;
+        line(object)?
     } else {
         print(&progress)?;
+        failures::print(&runtime.view.failures(job.id).await?)?;
         let matrix = runtime.view.matrix(job.id).await?;
         waiting(&progress, &matrix, runtime.clock.now())?;
     }
@@ -113,8 +116,9 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
     for endpoint in &progress.endpoints {
         let counts = &endpoint.counts;
         let (done, total) = (counts.total() - counts.open(), counts.total());
+        let bad = counts.failed + counts.timed_out;
         line(format_args!(
-            "  {:<32} {done:>5}/{total:<5} {:>3} in flight",
+            "  {:<32} {done:>5}/{total:<5} {bad:>4} failed, {:>3} in flight",
             endpoint.endpoint, endpoint.in_flight
         ))?;
     }
@@ -155,6 +159,6 @@ fn explain(reason: WaitReason, cell: &CellView) -> String {
         WaitReason::Limit { bound: Bound::Global } => "for the limit over all endpoints".to_owned(),
         WaitReason::Limit { bound: Bound::DayBudget } => "for tomorrow: the day's budget is spent".to_owned(),
         WaitReason::Limit { bound: Bound::Worker } => format!("for a free slot of the worker on {endpoint}"),
-        WaitReason::Worker => "for a worker".to_owned(),
+        WaitReason::Worker => format!("for a worker that serves {endpoint}"),
     }
 }

@@ -1,6 +1,7 @@
 //! One file per group of commands.
 
 pub(crate) mod check;
+mod failures;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod plan;

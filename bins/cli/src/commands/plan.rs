@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use beacon_domain::EndpointInfo;
 use beacon_scheduler::{EndpointCatalog, Estimate, estimate};
 
-use super::line;
+use super::{line, remark};
 use crate::{args, job_file, simulated};
 
 /// Shows a job's plan.
@@ -26,9 +26,16 @@ pub(crate) fn plan(command: &args::Plan, json: bool) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// The endpoints of a file, as the plan sees them.
-pub(crate) fn infos(file: &beacon_boot::EndpointsFile) -> anyhow::Result<Vec<EndpointInfo>> {
-    file.endpoint.iter().map(|endpoint| Ok(endpoint.info())).collect()
+/// The endpoints of a file, checked as for a run. A plan calls nothing and needs no credentials.
+fn infos(file: &beacon_boot::EndpointsFile) -> anyhow::Result<Vec<EndpointInfo>> {
+    let (infos, unset) = beacon_boot::describe_endpoints(file)?;
+    if !unset.is_empty() {
+        remark(format_args!(
+            "note: a run needs environment variables that are not set: {}",
+            unset.join(", ")
+        ));
+    }
+    Ok(infos)
 }
 
 fn print(estimate: &Estimate) -> anyhow::Result<()> {
@@ -44,7 +51,7 @@ fn print(estimate: &Estimate) -> anyhow::Result<()> {
         ))?;
     }
     match estimate.lower_bound {
-        Some(bound) => line(format_args!("no schedule is faster than {bound:.1?}"))?,
+        Some(bound) => line(format_args!("at least {bound:.1?} when every endpoint starts cold"))?,
         None => line("no estimate: give every endpoint a `timing`")?,
     }
     if let Some(micros) = estimate.cost_micros.filter(|micros| *micros > 0) {

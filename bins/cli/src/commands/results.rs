@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use beacon_boot::{Access, Runtime};
-use beacon_domain::ExecutionRecord;
+use beacon_domain::{ExecutionRecord, JobId};
 
 use super::{jobs::find, line};
 use crate::args::{self, Format, OneJob};
@@ -12,44 +12,65 @@ const PAGE: u32 = 500;
 
 /// Exports answers.
 pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::Result<ExitCode> {
-    let format = if as_json { Format::Jsonl } else { command.format };
+    let format = command.format;
+    anyhow::ensure!(
+        !as_json || format == Format::Jsonl,
+        "--json prints one object per line; leave out --format, or --json"
+    );
+    let header = "n,question,model,region,run,state,attempts,output_tokens,duration_ms,error,answer";
+    let source = Source::open(&command.job).await?;
     if format == Format::Csv {
-        line("n,question,model,region,run,state,attempts,output_tokens,duration_ms,error,answer")?;
+        line(header)?;
     }
-    for_each_record(&command.job, |record| match format {
-        Format::Jsonl => line(serde_json::to_string(record)?),
-        Format::Csv => line(csv(record)),
-        Format::Table => line(row(record)),
-    })
-    .await?;
+    source
+        .for_each_record(|record| match format {
+            Format::Jsonl => Ok(line(serde_json::to_string(record)?)?),
+            Format::Csv => Ok(line(csv(record))?),
+            Format::Table => Ok(line(row(record))?),
+        })
+        .await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Exports receipts, then the close.
 pub(crate) async fn receipts(command: &OneJob) -> anyhow::Result<ExitCode> {
-    let runtime = for_each_record(command, |record| match &record.receipt {
-        Some(receipt) => line(serde_json::to_string(receipt)?),
-        None => Ok(()),
-    })
-    .await?;
-    if let Some(close) = find(runtime.view.as_ref(), &command.job).await?.close {
+    let source = Source::open(command).await?;
+    source
+        .for_each_record(|record| match &record.receipt {
+            Some(receipt) => Ok(line(serde_json::to_string(receipt)?)?),
+            None => Ok(()),
+        })
+        .await?;
+    if let Some(close) = source.runtime.view.job(source.job).await?.and_then(|job| job.close) {
         line(serde_json::to_string(&close)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn for_each_record(
-    command: &OneJob,
-    mut each: impl FnMut(&ExecutionRecord) -> anyhow::Result<()>,
-) -> anyhow::Result<Runtime> {
-    let runtime = Runtime::open(&command.db, Access::Shared)?;
-    let job = find(runtime.view.as_ref(), &command.job).await?;
-    let mut after = None;
-    loop {
-        let records = runtime.view.records(job.id, after, PAGE).await?;
-        let Some(last) = records.last() else { return Ok(runtime) };
-        after = Some(last.id.n);
-        records.iter().try_for_each(&mut each)?;
+/// One job's records.
+struct Source {
+    runtime: Runtime,
+    job: JobId,
+}
+
+impl Source {
+    async fn open(command: &OneJob) -> anyhow::Result<Self> {
+        let runtime = Runtime::open(&command.db, Access::Shared)?;
+        let job = find(runtime.view.as_ref(), &command.job).await?.id;
+        Ok(Self { runtime, job })
+    }
+
+    async fn for_each_record(
+        &self,
+        mut each: impl FnMut(&ExecutionRecord) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let records = self.runtime.view.records(self.job, after, PAGE).await?;
+            let Some(last) = records.last() else { return Ok(()) };
+            after = Some(last.id.n);
+            records.iter().try_for_each(&mut each)?;
+        }
     }
 }
 

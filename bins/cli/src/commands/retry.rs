@@ -6,12 +6,20 @@ use anyhow::bail;
 use beacon_domain::{ExecutionState, JobFilter};
 use beacon_scheduler::PlanOptions;
 
-use super::run::{Session, sum_up};
+use super::{
+    remark,
+    run::{Session, sum_up},
+};
 use crate::{args, job_file};
 
 /// Runs them again.
 pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result<ExitCode> {
     let run = command.run;
+    anyhow::ensure!(
+        run.file.job.exists(),
+        "there is no file {}; give the signed job file, not the job's id",
+        run.file.job.display()
+    );
     let spec = job_file::load(&run.file)?;
     let session = Session::open(&run, &spec).await?;
     let filter = JobFilter { name: Some(spec.spec().name.clone()), limit: 500, ..JobFilter::default() };
@@ -29,7 +37,7 @@ pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result
     let only: HashSet<_> = failed.map(|cell| (cell.question, cell.model, cell.region, cell.run)).collect();
     if only.is_empty() {
         remark(format_args!("nothing failed in job {}", latest.id.short()));
-        return sum_up(&latest, as_json);
+        return sum_up(&latest, &[], as_json);
     }
     let options = PlanOptions { only: Some(only), ..job_file::plan_options(&run.file) };
     let plan = beacon_scheduler::plan(spec.spec(), &session.catalog, &options)?;

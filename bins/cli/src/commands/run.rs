@@ -3,16 +3,26 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use beacon_boot::{Access, EndpointsFile, Runtime, build_backends, interrupted, load_endpoints};
-use beacon_domain::{Accepted, AccountId, JobFilter, JobId, JobState, JobSummary, Plan, WorkerId};
+use beacon_boot::{
+    Access, EndpointsFile, Runtime, build_backends, interrupted, load_endpoints, raise_open_files,
+};
+use beacon_domain::{
+    Accepted, AccountId, Batching, EndpointView, Failure, JobFilter, JobId, JobState, JobSummary, Plan,
+    WorkerId,
+};
 use beacon_scheduler::{EndpointCatalog, Ports, Scheduler, SchedulerOptions, Stop, Submission, submit};
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{line, remark};
-use crate::{args::Run, exit, job_file, progress, simulated};
+use super::{failures, line, remark};
+use crate::{
+    args::Run,
+    exit, job_file,
+    out::{OutputError, word},
+    progress, simulated,
+};
 
 /// What a run works with.
 pub(crate) struct Session {
@@ -27,6 +37,7 @@ pub(crate) struct Session {
 /// Runs a job file.
 pub(crate) async fn run(command: Run, as_json: bool) -> anyhow::Result<ExitCode> {
     let spec = job_file::load(&command.file)?;
+    raise_open_files();
     let session = Session::open(&command, &spec).await?;
     let plan = job_file::plan(&command.file, &spec, &session.catalog)?;
     let generation = session.generation(&spec, command.fresh).await?;
@@ -78,7 +89,7 @@ impl Session {
         retry_of: Option<JobId>,
         as_json: bool,
     ) -> anyhow::Result<ExitCode> {
-        let weight = spec.weight();
+        let (weight, batching) = (spec.weight(), plan.batching);
         let submission = Submission { generation, retry_of, weight, nonce_must_be_new: false };
         let accepted = submit(&self.ports, &self.options, &self.catalog, (spec, plan), submission).await?;
         let job = match accepted {
@@ -86,14 +97,45 @@ impl Session {
             Accepted::Existing(job, state) => {
                 let what = if state.is_terminal() { "has ended; --fresh runs it anew" } else { "is resumed" };
                 remark(format_args!("job {} {what}", job.short()));
+                self.check_endpoints(job).await?;
+                self.note_batching(job, batching).await?;
                 job
             }
         };
         let summary = self.drive(job).await?;
+        let failures = self.runtime.view.failures(job).await?;
         if let Some(simulator) = self.simulator {
             simulator.shutdown().await;
         }
-        sum_up(&summary, as_json)
+        sum_up(&summary, &failures, as_json)
+    }
+
+    /// The plan is frozen with its endpoints (L1): without one of them its executions would wait for ever.
+    async fn check_endpoints(&self, job: JobId) -> anyhow::Result<()> {
+        let progress = self.runtime.view.progress(job).await?;
+        let serves = |view: &EndpointView| {
+            let known = self.catalog.endpoint(&view.endpoint);
+            known.is_some_and(|known| known.model == view.model && known.region == view.region)
+        };
+        let missing = progress.endpoints.iter().filter(|view| view.counts.open() > 0 && !serves(view));
+        let missing: Vec<String> =
+            missing.map(|view| format!("{} ({} in {})", view.endpoint, view.model, view.region)).collect();
+        anyhow::ensure!(
+            missing.is_empty(),
+            "the job was planned with endpoints that are not there now: {}; give the --endpoints of its first run, \
+             or plan it anew with --fresh",
+            missing.join(", ")
+        );
+        Ok(())
+    }
+
+    async fn note_batching(&self, job: JobId, asked: Batching) -> anyhow::Result<()> {
+        let planned = self.runtime.view.job(job).await?.map(|job| job.batching);
+        if planned.is_some_and(|planned| planned != asked) {
+            let planned = if asked == Batching::Question { "endpoint" } else { "question" };
+            remark(format_args!("note: the job keeps the --batching {planned} of its first run"));
+        }
+        Ok(())
     }
 
     async fn drive(&self, job: JobId) -> anyhow::Result<JobSummary> {
@@ -137,42 +179,13 @@ async fn heed_signals(stop: Stop) {
     stop.abort();
 }
 
-/// Prints how a job stands; the exit code says it too.
-pub(crate) fn sum_up(job: &JobSummary, as_json: bool) -> anyhow::Result<ExitCode> {
-    let (makespan, bound) = (job.makespan(), job.lower_bound);
-    if as_json {
-        line(json!({
-            "job_id": job.id, "name": job.name, "state": job.state, "verdict": job.verdict,
-            "executions_total": job.counts.total(), "executions_completed": job.counts.completed,
-            "executions_failed": job.counts.failed + job.counts.timed_out,
-            "executions_cancelled": job.counts.cancelled, "executions_unsupported": job.counts.unsupported,
-            "makespan_s": makespan.map(|makespan| makespan.as_secs_f64()),
-            "lower_bound_s": bound.map(|bound| bound.as_secs_f64()),
-            "cost_micros": job.cost_micros, "closed": job.close.is_some(),
-        }))?;
-    } else {
-        line(format_args!("job {} ({}): {}", job.name, job.id.short(), job.state))?;
-        let counts = &job.counts;
-        let bad = counts.failed + counts.timed_out;
-        line(format_args!(
-            "  {} of {} executions completed, {bad} failed, {} cancelled, {} unsupported",
-            counts.completed,
-            counts.total(),
-            counts.cancelled,
-            counts.unsupported
-        ))?;
-        if let Some(makespan) = makespan {
-            line(format_args!("  took {:.2} s{}", makespan.as_secs_f64(), against(makespan, bound)))?;
-        }
-        if bad > 0 {
-            line(format_args!(
-                "  `beacon results {}` says why; `beacon retry JOB --failed` runs them again",
-                job.name
-            ))?;
-        }
-        if job.close.is_some() {
-            line(format_args!("  receipts are closed and signed: `beacon receipts {}`", job.name))?;
-        }
+/// Prints how a job stands; the exit code says it too, also to whoever does not read the text.
+pub(crate) fn sum_up(job: &JobSummary, failures: &[Failure], as_json: bool) -> anyhow::Result<ExitCode> {
+    let printed = if as_json { line(object(job, failures)) } else { text(job, failures) };
+    if let Err(error) = printed
+        && !error.is_closed_pipe()
+    {
+        return Err(error.into());
     }
     Ok(match job.state {
         JobState::Completed => ExitCode::SUCCESS,
@@ -181,8 +194,50 @@ pub(crate) fn sum_up(job: &JobSummary, as_json: bool) -> anyhow::Result<ExitCode
     })
 }
 
-fn against(makespan: Duration, bound: Option<Duration>) -> String {
-    let Some(bound) = bound.filter(|bound| !bound.is_zero()) else { return String::new() };
+fn object(job: &JobSummary, failures: &[Failure]) -> serde_json::Value {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    json!({
+        "job_id": job.id, "name": job.name, "state": job.state, "verdict": job.verdict,
+        "executions_total": job.counts.total(), "executions_completed": job.counts.completed,
+        "executions_failed": job.counts.failed + job.counts.timed_out,
+        "executions_timed_out": job.counts.timed_out,
+        "executions_cancelled": job.counts.cancelled, "executions_unsupported": job.counts.unsupported,
+        "failures": failures, "makespan_s": seconds(job.makespan()), "lower_bound_s": seconds(job.lower_bound),
+        "cost_micros": job.cost_micros, "closed": job.close.is_some(),
+    })
+}
+
+fn text(job: &JobSummary, failures: &[Failure]) -> Result<(), OutputError> {
+    let (counts, name) = (&job.counts, word(job.name.as_str()));
+    line(format_args!("job {} ({}): {}", job.name, job.id.short(), job.state))?;
+    line(format_args!(
+        "  {} of {} executions completed, {} failed, {} timed out, {} cancelled, {} unsupported",
+        counts.completed,
+        counts.total(),
+        counts.failed,
+        counts.timed_out,
+        counts.cancelled,
+        counts.unsupported
+    ))?;
+    if let Some(makespan) = job.makespan() {
+        line(format_args!("  took {:.2} s{}", makespan.as_secs_f64(), against(job, makespan)))?;
+    }
+    failures::print(failures)?;
+    if !failures.is_empty() {
+        line(format_args!("  all of them: `beacon results {name}`; again: `beacon retry JOB --failed`"))?;
+    }
+    if job.close.is_some() {
+        line(format_args!("  receipts are closed and signed: `beacon receipts {name}`"))?;
+    }
+    Ok(())
+}
+
+/// The estimate assumes that every endpoint starts cold and that all of the job runs.
+fn against(job: &JobSummary, makespan: Duration) -> String {
+    let completed = job.state == JobState::Completed && job.counts.unsupported == 0;
+    let Some(bound) = job.lower_bound.filter(|bound| completed && !bound.is_zero()) else {
+        return String::new();
+    };
     let ratio = makespan.as_secs_f64() / bound.as_secs_f64();
-    format!("; no schedule is faster than {:.2} s (ratio {ratio:.3})", bound.as_secs_f64())
+    format!(", {ratio:.3} times the least that is estimated from a cold start ({:.2} s)", bound.as_secs_f64())
 }

@@ -9,7 +9,7 @@ use beacon_simulator::{Running, SimConfig, Warm, serve_at};
 use serde_json::json;
 
 use super::line;
-use crate::{args, simulated};
+use crate::{args, out::OutputError, simulated};
 
 const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 
@@ -61,7 +61,7 @@ fn announce(
     config: &SimConfig,
     running: &Running,
     as_json: bool,
-) -> anyhow::Result<()> {
+) -> Result<(), OutputError> {
     let addr = running.addr();
     let url = |id| running.endpoint_url(id).unwrap_or_default();
     let ids = config.endpoints.iter().map(|endpoint| &endpoint.id);

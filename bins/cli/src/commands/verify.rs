@@ -38,7 +38,7 @@ pub(crate) fn verify(command: &args::Verify, as_json: bool) -> anyhow::Result<Ex
         Ok(checked) => checked,
         Err(error) if as_json => {
             line(json!({
-                "kind": null, "verdict": "not_checked", "explanation": format!("{error:#}"), "profile": null,
+                "kind": null, "verdict": "not_checked", "explanation": exit::told(&error), "profile": null,
                 "canonical_length": 0, "canonical_sha256": null,
             }))?;
             return Ok(ExitCode::from(exit::BAD_INPUT));
@@ -59,6 +59,7 @@ fn check(command: &args::Verify) -> anyhow::Result<Checked> {
     let mut reader = BufReader::new(File::open(file).with_context(unreadable)?);
     let mut first = Vec::new();
     reader.by_ref().take(LIMIT).read_until(b'\n', &mut first).with_context(unreadable)?;
+    anyhow::ensure!(!first.is_empty(), "{} is empty", file.display());
     if records::is_record(&first) {
         return records::check(command, &first, reader);
     }
@@ -88,7 +89,8 @@ fn job(command: &args::Verify, bytes: Vec<u8>) -> anyhow::Result<Checked> {
 }
 
 fn size(file: &Path) -> Option<usize> {
-    file.metadata().ok().and_then(|file| usize::try_from(file.len()).ok())
+    let file = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    usize::try_from(file.len()).ok()
 }
 
 impl Checked {

@@ -1,10 +1,15 @@
 //! What makes a configuration of endpoints unusable, with the field and what to do.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use http::Uri;
 
 use super::{AuthConfig, ConfigError, EndpointConfig, EndpointsFile, HttpVersion, Provider};
+
+/// A thousand dollars.
+const MOST_MICROS_PER_S: u64 = 1_000_000_000;
+/// Thirty years.
+const MOST_SECONDS: f64 = 1e9;
 
 impl EndpointsFile {
     /// Checks everything that needs no environment.
@@ -80,7 +85,7 @@ impl EndpointConfig {
             if url.is_some_and(|url| !is_usable(url)) {
                 return self.fail(
                     field,
-                    "must be a full http:// or https:// URL without user name, fragment and spaces",
+                    "must be a full http:// or https:// URL with a port from 0 to 65535, without user name, fragment and spaces",
                 );
             }
         }
@@ -122,9 +127,15 @@ impl EndpointConfig {
             return self
                 .fail("adaptive", "needs 1 <= floor <= ceiling <= limit; raise limit to the ceiling wanted");
         }
-        let is_time = |seconds: f64| Duration::try_from_secs_f64(seconds).is_ok();
+        let is_time = |seconds: f64| (0.0..=MOST_SECONDS).contains(&seconds);
         if self.timing.is_some_and(|timing| !is_time(timing.cold_s) || !is_time(timing.warm_s)) {
-            return self.fail("timing", "must be finite seconds, not below 0; correct cold_s and warm_s");
+            return self.fail("timing", "must be seconds from 0 to 1000000000; correct cold_s and warm_s");
+        }
+        if self.price_micros_per_s > MOST_MICROS_PER_S {
+            return self.fail(
+                "price_micros_per_s",
+                "is above 1000000000, a thousand dollars per second; it is in millionths of a dollar",
+            );
         }
         if self.max_answer_bytes == 0 {
             return self.fail("max_answer_bytes", "must be at least 1; leave it out for 8 MiB");
@@ -152,6 +163,14 @@ fn is_usable(url: &str) -> bool {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri
+                .authority()
+                .is_some_and(|authority| authority.port_u16().is_some() || !has_port(authority.as_str()))
             && !url.contains('#')
     })
+}
+
+/// Whether something follows the host, as in `localhost:99999`. An IPv6 host stands in brackets.
+fn has_port(authority: &str) -> bool {
+    authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'))
 }

@@ -85,8 +85,10 @@ fn numbers_that_cannot_be_are_refused() {
     check("limit = 0\n", "limit", "at least 1; remove the endpoint");
     check("max_answer_bytes = 0\n", "max_answer_bytes", "leave it out for 8 MiB");
     check("timing = { cold_s = -1.0, warm_s = 1.0 }\n", "timing", "correct cold_s and warm_s");
-    check("timing = { cold_s = nan, warm_s = 1.0 }\n", "timing", "finite seconds");
-    check("timing = { cold_s = 1.0, warm_s = inf }\n", "timing", "finite seconds");
+    check("timing = { cold_s = nan, warm_s = 1.0 }\n", "timing", "seconds from 0");
+    check("timing = { cold_s = 1.0, warm_s = inf }\n", "timing", "seconds from 0");
+    check("timing = { cold_s = 1e300, warm_s = 1.0 }\n", "timing", "seconds from 0");
+    check("price_micros_per_s = 9000000000000000000\n", "price_micros_per_s", "millionths of a dollar");
     check("limit = 4\nadaptive = { floor = 0, ceiling = 4 }\n", "adaptive", "1 <= floor <= ceiling <= limit");
     check("limit = 4\nadaptive = { floor = 3, ceiling = 2 }\n", "adaptive", "floor <= ceiling");
 }

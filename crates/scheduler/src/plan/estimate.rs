@@ -18,7 +18,8 @@ pub struct Estimate {
     pub batches: u32,
     /// By endpoint, in order of id.
     pub endpoints: Vec<EndpointLoad>,
-    /// No schedule can be faster; `None` when an endpoint has no timing.
+    /// No schedule can be faster when every endpoint starts cold; `None` when an endpoint has no timing.
+    #[serde(rename = "lower_bound_s", with = "beacon_domain::seconds::option")]
     pub lower_bound: Option<Duration>,
     /// Warm seconds × price, in millionths of a dollar; `None` when an endpoint has no timing.
     pub cost_micros: Option<u64>,
@@ -34,6 +35,7 @@ pub struct EndpointLoad {
     /// Its limit of calls in flight.
     pub limit: u32,
     /// Cold start plus rounds × warm time, if its timing is known.
+    #[serde(rename = "lower_bound_s", with = "beacon_domain::seconds::option")]
     pub lower_bound: Option<Duration>,
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Only ends a test that would hang otherwise; no test waits for it.
-const SAFETY_NET: Duration = Duration::from_secs(20);
+const SAFETY_NET: Duration = Duration::from_secs(120);
 
 /// A server on a free port of loopback. Dropping it closes the listener and all connections.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// Every call's deadline unless a test says otherwise.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
 /// Only ends a test that would hang otherwise.
-const SAFETY_NET: Duration = Duration::from_secs(30);
+const SAFETY_NET: Duration = Duration::from_secs(120);
 
 /// One call that is about to be made.
 #[derive(Clone)]
