@@ -121,18 +121,19 @@ CREATE TABLE attempts (
     PRIMARY KEY (job, n, number, token)
 ) WITHOUT ROWID;
 
+-- By the key's own bytes: a ring may give a key another id, and it is still the same key (P6).
 CREATE TABLE nonces (
-    key TEXT NOT NULL,
+    public_key BLOB NOT NULL,
     nonce TEXT NOT NULL,
     job BLOB NOT NULL,
-    PRIMARY KEY (key, nonce)
+    PRIMARY KEY (public_key, nonce)
 ) WITHOUT ROWID;
 
 CREATE TABLE signature_points (
-    key TEXT NOT NULL,
+    public_key BLOB NOT NULL,
     r BLOB NOT NULL,
     canonical_digest BLOB NOT NULL,
-    PRIMARY KEY (key, r)
+    PRIMARY KEY (public_key, r)
 ) WITHOUT ROWID;
 
 -- What was spent, by days since 1970 UTC.

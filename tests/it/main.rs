@@ -10,6 +10,8 @@ mod databases;
 mod drain;
 mod help;
 mod original_workload;
+mod outputs;
+mod resume;
 mod simulate;
 mod submit_to_done;
 

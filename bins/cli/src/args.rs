@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Results(Results),
     /// Export the signed receipts and the close, one JSON object per line
     Receipts(OneJob),
+    /// Print the public key that signs the receipts of a database
+    RunnerKey(Database),
     /// Print shell completions
     Completions(Completions),
 }
@@ -112,7 +114,7 @@ pub(crate) struct Verify {
     /// For receipts: the signed job that they must be about
     #[arg(long)]
     pub(crate) job: Option<PathBuf>,
-    /// For receipts: the runner's public key that must have signed them, padded base64
+    /// For receipts: the runner's public key that must have signed them, as `beacon runner-key` prints it
     #[arg(long)]
     pub(crate) runner_key: Option<String>,
 }
@@ -214,6 +216,13 @@ pub(crate) struct Simulate {
     /// Write the file that `beacon run --endpoints` needs to call these endpoints
     #[arg(long, value_name = "FILE")]
     pub(crate) write_endpoints: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Database {
+    /// The database file
+    #[arg(long, default_value = "beacon.db")]
+    pub(crate) db: PathBuf,
 }
 
 #[derive(Debug, Group)]

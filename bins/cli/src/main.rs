@@ -49,6 +49,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::Cancel(command) => commands::jobs::cancel(&command, json).await,
         Command::Results(command) => commands::results::results(&command, json).await,
         Command::Receipts(command) => commands::results::receipts(&command).await,
+        Command::RunnerKey(command) => commands::keys::runner_key(&command, json),
         Command::Completions(command) => commands::keys::completions(&command),
     }
 }

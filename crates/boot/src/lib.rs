@@ -11,6 +11,6 @@ pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
 pub use keys::{load_key_ring, load_or_create_runner_key, load_service_key_ring};
-pub use runtime::{Access, Runtime, build_backends, describe_endpoints, raise_open_files};
+pub use runtime::{Access, Runtime, build_backends, describe_endpoints, raise_open_files, runner_public_key};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, start_logs};

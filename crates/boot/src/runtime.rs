@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
 
@@ -66,10 +66,23 @@ impl Runtime {
     /// # Errors
     /// The key file cannot be read or written.
     pub fn signer(&self, database: &Path) -> anyhow::Result<Arc<ReceiptSigner>> {
-        let path = database.with_extension("runner-key");
-        let key = keys::load_or_create_runner_key(&path).context("the runner's key")?;
+        let key = keys::load_or_create_runner_key(&runner_key(database)).context("the runner's key")?;
         Ok(Arc::new(ReceiptSigner::new(key)))
     }
+}
+
+fn runner_key(database: &Path) -> PathBuf {
+    database.with_extension("runner-key")
+}
+
+/// The public half of the key that signs the receipts of this database, padded base64.
+///
+/// # Errors
+/// There is no such key yet, or it cannot be read.
+pub fn runner_public_key(database: &Path) -> anyhow::Result<String> {
+    let path = runner_key(database);
+    anyhow::ensure!(path.exists(), "there is no {}; the first run on a database makes it", path.display());
+    Ok(keys::load_or_create_runner_key(&path)?.public_key_base64())
 }
 
 /// The endpoints behind their port. Secrets come from the environment variables that the file names.

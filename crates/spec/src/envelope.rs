@@ -17,6 +17,7 @@ pub struct VerifiedSpec {
     pub(crate) digest: Sha256Digest,
     pub(crate) spec: JobSpec,
     pub(crate) key: KeyId,
+    pub(crate) public_key: [u8; 32],
     pub(crate) weight: u32,
     pub(crate) profile: Profile,
     pub(crate) signature_point: [u8; 32],
@@ -46,6 +47,12 @@ impl VerifiedSpec {
     #[must_use]
     pub const fn key(&self) -> &KeyId {
         &self.key
+    }
+
+    /// The key's own bytes, which stay when a ring gives it another id.
+    #[must_use]
+    pub const fn public_key(&self) -> &[u8; 32] {
+        &self.public_key
     }
 
     /// The key's share against other keys; 1 is normal.

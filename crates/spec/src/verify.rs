@@ -69,6 +69,7 @@ pub fn verify(
         bytes: signed.bytes,
         spec,
         key: key.kid,
+        public_key: key.public_key,
         weight: key.weight,
         profile,
         signature_point,

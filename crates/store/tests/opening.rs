@@ -1,5 +1,7 @@
 //! Opening a file: who is refused, and with which words.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
 use beacon_domain::{
     Acceptance, Batching, CancelReason, Clock, JobFilter, JobId, JobStore, JobView, StoreError, WorkQueue,
 };

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{line, remark};
 use crate::{
-    args::{Args, Completions, Keygen, Sign},
+    args::{Args, Completions, Database, Keygen, Sign},
     job_file::age,
     out::bytes,
 };
@@ -141,6 +141,17 @@ fn write_secret(path: &Path, key: &SigningKey) -> anyhow::Result<()> {
 fn secret(path: &Path) -> anyhow::Result<SigningKey> {
     let text = String::from_utf8(read_bounded(path, 4096)?).context("the key file is not text")?;
     SigningKey::from_seed_base64(text.trim()).with_context(|| format!("{} holds no key", path.display()))
+}
+
+/// Prints the public key of a database's runner.
+pub(crate) fn runner_key(command: &Database, as_json: bool) -> anyhow::Result<ExitCode> {
+    let key = beacon_boot::runner_public_key(&command.db)?;
+    if as_json {
+        line(json!({ "public_key": key }))?
+    } else {
+        line(key)?
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the schema.

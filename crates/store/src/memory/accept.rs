@@ -18,14 +18,14 @@ impl State {
         if let Some(job) = present.filter(|job| job.spec.digest() == spec.digest()) {
             return Ok(Accepted::Existing(job.id, job.state));
         }
-        let point = (spec.key().clone(), *spec.signature_point());
+        let point = (*spec.public_key(), *spec.signature_point());
         if self.points.get(&point).is_some_and(|known| *known != spec.canonical_digest()) {
             return Err(StoreError::KeyCompromised);
         }
         if present.is_some() {
             return Err(StoreError::Conflict(acceptance.job));
         }
-        let nonce = spec.spec().nonce.clone().map(|nonce| (spec.key().clone(), nonce));
+        let nonce = spec.spec().nonce.clone().map(|nonce| (*spec.public_key(), nonce));
         if acceptance.nonce_must_be_new && nonce.as_ref().is_some_and(|nonce| self.nonces.contains(nonce)) {
             return Err(StoreError::Replayed);
         }

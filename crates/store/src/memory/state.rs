@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use beacon_domain::{EndpointId, ExecutionId, ExecutionState, JobId, LeaseKey, StoreError, Topic};
-use beacon_spec::{KeyId, Sha256Digest, Timestamp};
+use beacon_spec::{Sha256Digest, Timestamp};
 
 use super::{
     job::{Execution, Job},
@@ -22,8 +22,8 @@ pub(super) struct State {
     pub(super) deadlines: BTreeSet<(Timestamp, usize)>,
     /// Ended jobs without a close.
     pub(super) unclosed: BTreeSet<usize>,
-    pub(super) nonces: HashSet<(KeyId, String)>,
-    pub(super) points: HashMap<(KeyId, [u8; 32]), Sha256Digest>,
+    pub(super) nonces: HashSet<([u8; 32], String)>,
+    pub(super) points: HashMap<([u8; 32], [u8; 32]), Sha256Digest>,
     /// Millionths of a dollar by days since 1970 UTC.
     pub(super) spend: HashMap<i64, u64>,
     pub(super) wakes: HashSet<Topic>,

@@ -51,11 +51,11 @@ impl Writer {
 
     fn keep_point(&self, acceptance: &Acceptance) -> Result<(), Fault> {
         const POINT: &str = "-- accept::point
-            SELECT canonical_digest FROM signature_points WHERE key = ?1 AND r = ?2";
+            SELECT canonical_digest FROM signature_points WHERE public_key = ?1 AND r = ?2";
         const KEEP: &str = "-- accept::keep_point
-            INSERT OR IGNORE INTO signature_points (key, r, canonical_digest) VALUES (?1, ?2, ?3)";
+            INSERT OR IGNORE INTO signature_points (public_key, r, canonical_digest) VALUES (?1, ?2, ?3)";
         let spec = &acceptance.spec;
-        let (key, digest) = (spec.key().as_str(), spec.canonical_digest());
+        let (key, digest) = (spec.public_key(), spec.canonical_digest());
         let known: Option<[u8; 32]> = self
             .connection
             .prepare_cached(POINT)?
@@ -74,11 +74,10 @@ impl Writer {
 
     fn keep_nonce(&self, acceptance: &Acceptance) -> Result<(), Fault> {
         const KEEP: &str = "-- accept::keep_nonce
-            INSERT OR IGNORE INTO nonces (key, nonce, job) VALUES (?1, ?2, ?3)";
+            INSERT OR IGNORE INTO nonces (public_key, nonce, job) VALUES (?1, ?2, ?3)";
         let Some(nonce) = &acceptance.spec.spec().nonce else { return Ok(()) };
         let mut insert = self.connection.prepare_cached(KEEP)?;
-        let new =
-            insert.execute(params![acceptance.spec.key().as_str(), nonce, acceptance.job.as_bytes()])?;
+        let new = insert.execute(params![acceptance.spec.public_key(), nonce, acceptance.job.as_bytes()])?;
         if new == 0 && acceptance.nonce_must_be_new {
             return Err(StoreError::Replayed.into());
         }

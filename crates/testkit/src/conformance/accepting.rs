@@ -57,9 +57,11 @@ pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene
     };
 
     let refused = submit(&second).await;
+    let relabelled = submit(&second.clone().key("renamed", 0x42, 1)).await;
     let of_another_key = submit(&second.clone().key("other", 1, 1)).await;
 
     assert!(matches!(refused, Err(StoreError::Replayed)), "{refused:?}");
+    assert!(matches!(relabelled, Err(StoreError::Replayed)), "{relabelled:?}");
     assert!(matches!(of_another_key, Ok(Accepted::New(_))), "{of_another_key:?}");
     let page = scene.store.jobs(JobFilter::default()).await.unwrap();
     assert_eq!(page.items.len(), 2, "the refused job is not there");
@@ -72,12 +74,15 @@ pub async fn one_signature_point_over_two_messages_is_a_compromised_key<S: Store
     let first = SpecBuilder::new("first").verified_with_reused_point();
     let second = SpecBuilder::new("second").verified_with_reused_point();
     assert_eq!(first.signature_point(), second.signature_point());
+    let relabelled = SpecBuilder::new("third").key("renamed", 0x42, 1).verified_with_reused_point();
     let other_key = SpecBuilder::new("first").key("other", 1, 1).verified_with_reused_point();
 
     scene.accept(first, Batching::Question).await;
     let refused = scene.store.accept(scene.acceptance(second, Batching::Question)).await;
+    let renamed = scene.store.accept(scene.acceptance(relabelled, Batching::Question)).await;
 
     assert!(matches!(refused, Err(StoreError::KeyCompromised)), "{refused:?}");
+    assert!(matches!(renamed, Err(StoreError::KeyCompromised)), "{renamed:?}");
     scene.accept(other_key, Batching::Question).await;
 }
 
