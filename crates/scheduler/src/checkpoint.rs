@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{Checkpoint, CheckpointError, Clock, LeaseKey, Monotonic, ResumeToken, WorkQueue};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Ports, report::Chain};
+use crate::{Ports, live::Held, report::Chain};
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -16,12 +17,14 @@ pub(crate) struct LeaseCheckpoint {
     clock: Arc<dyn Clock>,
     lease: LeaseKey,
     deadline: Monotonic,
+    resumable: CancellationToken,
 }
 
 impl LeaseCheckpoint {
     /// For one lease, whose attempt ends at `deadline`.
-    pub(crate) fn new(ports: &Ports, lease: LeaseKey, deadline: Monotonic) -> Self {
-        Self { queue: Arc::clone(&ports.queue), clock: Arc::clone(&ports.clock), lease, deadline }
+    pub(crate) fn new(ports: &Ports, lease: LeaseKey, deadline: Monotonic, held: &Held) -> Self {
+        let resumable = held.resumable.clone();
+        Self { queue: Arc::clone(&ports.queue), clock: Arc::clone(&ports.clock), lease, deadline, resumable }
     }
 }
 
@@ -31,7 +34,10 @@ impl Checkpoint for LeaseCheckpoint {
     async fn save(&self, token: ResumeToken) -> Result<(), CheckpointError> {
         loop {
             let error = match self.queue.checkpoint(self.lease, token.clone()).await {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    self.resumable.cancel();
+                    return Ok(());
+                }
                 Ok(false) => return Err(CheckpointError::Lost),
                 Err(error) => error,
             };

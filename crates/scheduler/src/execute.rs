@@ -7,11 +7,11 @@ use beacon_domain::{
     Recording, Stage, Usage,
 };
 use beacon_spec::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     Ports, SchedulerOptions,
     checkpoint::LeaseCheckpoint,
+    live::Held,
     receipt::{self, Ending},
     retry::Decision,
 };
@@ -38,7 +38,7 @@ pub(crate) async fn execute(
     options: &SchedulerOptions,
     backend: &dyn Backend,
     lease: &Lease,
-    lost: &CancellationToken,
+    held: &Held,
     abort: impl Future<Output = ()>,
 ) -> Called {
     let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
@@ -48,10 +48,13 @@ pub(crate) async fn execute(
         let outcome = Outcome::TimedOut { error, receipt };
         return Called::Ended(Box::new(Recording { lease: lease.key, attempt, outcome }), None);
     }
-    let context = context(ports, options, lease, &dispatch, lost);
+    if lease.resume.is_some() {
+        held.resumable.cancel();
+    }
+    let context = context(ports, options, lease, &dispatch, held);
     let result = tokio::select! {
         result = backend.call(&lease.request, &context) => result,
-        () = lost.cancelled() => return Called::Dropped,
+        () = held.lost.cancelled() => return Called::Dropped,
         () = abort => return Called::Aborted,
     };
     let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
@@ -82,7 +85,7 @@ fn context(
     options: &SchedulerOptions,
     lease: &Lease,
     dispatch: &Dispatch,
-    lost: &CancellationToken,
+    held: &Held,
 ) -> CallContext {
     let limit = lease.provider_timeout.unwrap_or(options.timeouts.attempt).min(options.timeouts.attempt);
     // Each hop gets the remaining time of the one around it (S6).
@@ -91,9 +94,9 @@ fn context(
     CallContext {
         attempt: lease.attempt_id(),
         deadline,
-        stop: lost.clone(),
+        stop: held.lost.clone(),
         resume: lease.resume.clone(),
-        checkpoint: Arc::new(LeaseCheckpoint::new(ports, lease.key, deadline)),
+        checkpoint: Arc::new(LeaseCheckpoint::new(ports, lease.key, deadline, held)),
         trace_id: Arc::clone(&lease.trace_id),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Held {
     key: LeaseKey,
     /// Cancelled when the lease is lost.
     pub(crate) lost: CancellationToken,
+    /// Cancelled when it is durable where the call can be found again.
+    pub(crate) resumable: CancellationToken,
 }
 
 impl Live {
@@ -38,7 +40,7 @@ impl Live {
     pub(crate) fn hold(self: &Arc<Self>, key: LeaseKey) -> Held {
         let lost = CancellationToken::new();
         self.lock().insert(key, Call { lost: lost.clone(), ended: false });
-        Held { live: Arc::clone(self), key, lost }
+        Held { live: Arc::clone(self), key, lost, resumable: CancellationToken::new() }
     }
 
     /// All keys held.

@@ -24,6 +24,9 @@ pub struct SchedulerOptions {
     /// How long the store may fail before the scheduler gives up; `None` waits for ever. Until then no call is
     /// started and answers wait in memory.
     pub store_patience: Option<Duration>,
+    /// Whether a drain leaves calls that can be found again instead of waiting for their end: a service stops sooner,
+    /// and the next worker re-attaches.
+    pub detach_on_drain: bool,
     /// When to try again.
     pub retry: RetryPolicy,
     /// The time limits.
@@ -85,6 +88,7 @@ impl Default for SchedulerOptions {
             lease: Duration::from_secs(30),
             warm_for: Duration::from_secs(120),
             store_patience: None,
+            detach_on_drain: false,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
         }

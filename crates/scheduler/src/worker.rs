@@ -141,7 +141,8 @@ impl Worker {
     }
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
-        let called = execute(&self.ports, &self.options, backend, lease, &held.lost, stop.aborting()).await;
+        let leave = self.leave(held, stop);
+        let called = execute(&self.ports, &self.options, backend, lease, held, leave).await;
         if let Called::Ended(_, Some(learned)) = &called {
             let now = self.ports.clock.monotonic();
             self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
@@ -157,6 +158,18 @@ impl Worker {
             }
             Called::Dropped => {}
             Called::Aborted => self.give_back(lease).await,
+        }
+    }
+
+    /// Returns when a call is to be left alone, to be found again or to be repeated.
+    async fn leave(&self, held: &Held, stop: &Stop) {
+        let detach = async {
+            stop.draining().await;
+            held.resumable.cancelled().await;
+        };
+        tokio::select! {
+            () = stop.aborting() => {}
+            () = detach, if self.options.detach_on_drain => {}
         }
     }
 

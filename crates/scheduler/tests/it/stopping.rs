@@ -103,6 +103,28 @@ async fn an_aborted_call_with_a_known_id_is_re_attached_later() {
     assert!(bench.seen()[1].resume.is_some());
 }
 
+// C2, L3: a service that stops leaves what can be found again, and waits for the rest.
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_detaches_waits_only_for_calls_that_cannot_be_found_again() {
+    let mut bench = pending().endpoint(endpoint(Region::EuWest, "m"), answers_after(WARM * 20));
+    bench.options.detach_on_drain = true;
+    let job = bench.submit(&SpecBuilder::new("leave").regions(&["US", "EU"]), Batching::Question).await;
+    let stop = Stop::new();
+    let later = async {
+        sleep(WARM * 3).await;
+        stop.drain();
+    };
+
+    tokio::join!(bench.work(stop.clone()), later);
+
+    assert_eq!(bench.now(), WARM * 20, "it returned with the call that has no result URL");
+    let paused = bench.job(job).await;
+    assert_eq!((paused.counts.completed, paused.counts.queued), (1, 1));
+    let ended = bench.run(job).await;
+    assert_eq!(ended.state, JobState::Completed);
+    assert!(bench.seen()[2].resume.is_some(), "the next worker re-attached");
+}
+
 // L3
 #[tokio::test(start_paused = true)]
 async fn a_call_longer_than_its_lease_keeps_it_by_heartbeats() {
