@@ -1,5 +1,6 @@
 //! What the binaries share: files with keys and endpoints, the runner's key, logs, signals, and the wiring of ports.
 
+mod config;
 mod endpoints;
 mod files;
 mod keys;
@@ -8,6 +9,7 @@ mod signals;
 mod telemetry;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
+pub use config::{ApiConfig, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig};
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
 pub use keys::{load_key_ring, load_or_create_runner_key, load_service_key_ring};

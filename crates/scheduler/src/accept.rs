@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{Acceptance, Accepted, JobId, Plan, StoreError};
+use beacon_domain::{Acceptance, Accepted, Clock, JobId, JobStore, Plan, StoreError};
 use beacon_spec::{Timestamp, VerifiedSpec};
 
 use crate::{EndpointCatalog, Ports, SchedulerOptions, estimate};
@@ -55,38 +55,66 @@ pub async fn submit(
     ports: &Ports,
     options: &SchedulerOptions,
     catalog: &EndpointCatalog,
-    (spec, plan): (VerifiedSpec, Plan),
+    what: (VerifiedSpec, Plan),
     submission: Submission,
 ) -> Result<Accepted, AcceptError> {
-    let lower_bound = estimate(&plan, catalog).lower_bound;
-    let limit = time_limit(&spec, lower_bound, options)?;
-    let now = ports.clock.now();
-    let acceptance = Acceptance {
-        job: JobId::derive(spec.key(), &spec.spec().name, submission.generation),
-        generation: submission.generation,
-        retry_of: submission.retry_of,
-        deadline: now.checked_add(limit).unwrap_or(Timestamp::MAX),
-        lower_bound,
-        cost_cap_micros: spec.spec().constraints.max_cost_micros,
-        weight: submission.weight,
-        nonce_must_be_new: submission.nonce_must_be_new,
-        now,
-        spec,
-        plan,
-    };
-    Ok(ports.jobs.accept(acceptance).await?)
+    let desk =
+        Desk { clock: ports.clock.as_ref(), jobs: ports.jobs.as_ref(), job_limit: options.timeouts.job };
+    desk.submit(catalog, what, submission).await
+}
+
+/// Where jobs are accepted; needs no worker.
+#[derive(Clone, Copy)]
+pub struct Desk<'a> {
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Where they are kept.
+    pub jobs: &'a dyn JobStore,
+    /// A job's time limit when its spec gives none.
+    pub job_limit: Duration,
+}
+
+impl Desk<'_> {
+    /// Writes the job, or finds the one that the same bytes made before.
+    ///
+    /// # Errors
+    /// The deadline cannot hold, or the store refuses.
+    pub async fn submit(
+        &self,
+        catalog: &EndpointCatalog,
+        (spec, plan): (VerifiedSpec, Plan),
+        submission: Submission,
+    ) -> Result<Accepted, AcceptError> {
+        let lower_bound = estimate(&plan, catalog).lower_bound;
+        let limit = time_limit(&spec, lower_bound, self.job_limit)?;
+        let now = self.clock.now();
+        let acceptance = Acceptance {
+            job: JobId::derive(spec.key(), &spec.spec().name, submission.generation),
+            generation: submission.generation,
+            retry_of: submission.retry_of,
+            deadline: now.checked_add(limit).unwrap_or(Timestamp::MAX),
+            lower_bound,
+            cost_cap_micros: spec.spec().constraints.max_cost_micros,
+            weight: submission.weight,
+            nonce_must_be_new: submission.nonce_must_be_new,
+            now,
+            spec,
+            plan,
+        };
+        Ok(self.jobs.accept(acceptance).await?)
+    }
 }
 
 /// The job's time limit: the spec's, or a finite one by default (L7).
 fn time_limit(
     spec: &VerifiedSpec,
     lower_bound: Option<Duration>,
-    options: &SchedulerOptions,
+    job_limit: Duration,
 ) -> Result<Duration, AcceptError> {
     let constraints = &spec.spec().constraints;
     let Some(timeout) = constraints.timeout else {
         let needed = lower_bound.unwrap_or_default().saturating_mul(4);
-        return Ok(options.timeouts.job.max(needed));
+        return Ok(job_limit.max(needed));
     };
     if let Some(provider) = constraints.provider_timeout.filter(|provider| *provider > timeout) {
         return Err(AcceptError::TimeoutsDoNotNest { provider, job: timeout });

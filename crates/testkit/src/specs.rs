@@ -123,6 +123,17 @@ impl SpecBuilder {
         self.verify(signed.expect("the job is an object"))
     }
 
+    /// The signed bytes, with this time stamp.
+    ///
+    /// # Panics
+    /// Never: the job is an object.
+    #[must_use]
+    pub fn signed_at(&self, now: Timestamp) -> Vec<u8> {
+        let options = SignOptions { timestamp: Some(now), ..SignOptions::default() };
+        sign_spec(&mut self.job.clone(), &key_of(self.seed), Profile::Jcs, &options)
+            .expect("the job is an object")
+    }
+
     /// The same job signed with a fixed nonce point, as a broken signer does: every message gets the same R.
     ///
     /// # Panics

@@ -28,8 +28,12 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 
 /// What a member's tests may import besides; every member's tests may import `testkit`.
-const TEST_ARROWS: [(&str, &[&str]); 3] =
-    [("crates/scheduler", &["store"]), ("crates/simulator", &["providers"]), ("crates/boot", &["simulator"])];
+const TEST_ARROWS: [(&str, &[&str]); 4] = [
+    ("crates/scheduler", &["store"]),
+    ("crates/web", &["store"]),
+    ("crates/simulator", &["providers"]),
+    ("crates/boot", &["simulator"]),
+];
 
 /// The package of end-to-end tests sees everything.
 const SEES_EVERYTHING: &str = "tests";

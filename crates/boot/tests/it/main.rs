@@ -8,3 +8,4 @@ mod introspect;
 mod keys;
 mod runtime;
 mod samples;
+mod service_config;

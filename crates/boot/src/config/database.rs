@@ -1,0 +1,96 @@
+//! Settings of the shared database.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use beacon_domain::seconds;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// How to reach PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// `postgres://user:password@host:5432/database`; it may lead to a pooler in transaction mode.
+    pub url: Option<DatabaseUrl>,
+    /// The way around a pooler, for hints of other processes and for migrations.
+    pub direct_url: Option<DatabaseUrl>,
+    /// The most connections of one process, besides one that listens.
+    pub connections: usize,
+    /// How long a transaction waits for a free connection, and a connection for the server.
+    #[serde(rename = "patience_s", with = "seconds")]
+    pub patience: Duration,
+    /// How long the statements of one queue transaction may take.
+    #[serde(rename = "statement_timeout_s", with = "seconds")]
+    pub statement_timeout: Duration,
+    /// PEM file of the only certificate authorities trusted, in place of the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The URL of a database, whose password is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct DatabaseUrl(String);
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            direct_url: None,
+            connections: 8,
+            patience: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(15),
+            ca_file: None,
+        }
+    }
+}
+
+impl DatabaseConfig {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.connections == 0 {
+            return Err("database.connections must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl DatabaseUrl {
+    /// Keeps it.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The URL with its password, for the driver.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.0.split_once("://").and_then(|(scheme, rest)| {
+            let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+            Some((scheme, login.split(':').next()?, place))
+        });
+        match parts {
+            // A password may stand among the parameters too.
+            Some((scheme, user, place)) => {
+                let place = place.split('?').next().unwrap_or_default();
+                let at = if user.is_empty() { "" } else { "@" };
+                write!(f, "{scheme}://{user}{at}{place}")
+            }
+            None => f.write_str("[redacted]"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for DatabaseUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

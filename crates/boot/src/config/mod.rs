@@ -1,0 +1,99 @@
+//! The configuration of the services: one TOML file for all of them, and environment variables over it (O2).
+
+mod api;
+mod database;
+mod environment;
+mod log;
+mod secret;
+mod worker;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    api::ApiConfig,
+    database::{DatabaseConfig, DatabaseUrl},
+    log::LogConfig,
+    secret::Secret,
+    worker::WorkerConfig,
+};
+use crate::{FileError, read_bounded};
+
+const LIMIT: u64 = 1024 * 1024;
+
+/// What `api`, `worker` and `migrate` read. Each takes its own section and the shared ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The endpoints file: what may be planned, and what may be called.
+    #[serde(default = "endpoints_file")]
+    pub endpoints: PathBuf,
+    /// The shared database.
+    #[serde(default)]
+    pub database: DatabaseConfig,
+    /// What a worker does.
+    #[serde(default)]
+    pub worker: WorkerConfig,
+    /// What the API does.
+    #[serde(default)]
+    pub api: ApiConfig,
+    /// Log lines.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+impl ServiceConfig {
+    /// Reads the file, if there is one, and the variables `BEACON__SECTION__SETTING` over it.
+    ///
+    /// # Errors
+    /// The file cannot be read, a setting or variable is unknown, or a value cannot be used; the text says which.
+    pub fn load(path: Option<&Path>) -> Result<Self, FileError> {
+        let file = match path {
+            None => String::new(),
+            Some(path) => String::from_utf8(read_bounded(path, LIMIT)?)
+                .map_err(|_| invalid(path, "the file is not UTF-8 text".to_owned()))?,
+        };
+        let named = path.unwrap_or(Path::new("the environment"));
+        Self::read(&file, std::env::vars()).map_err(|message| invalid(named, message))
+    }
+
+    /// Reads TOML and variables.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn read(file: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        // Errors of the file alone name its line.
+        let of_file: Self = toml::from_str(file).map_err(|error| error.to_string())?;
+        let overrides = environment::settings(variables)?;
+        if overrides.is_empty() {
+            return of_file.checked();
+        }
+        let table: toml::Table = toml::from_str(file).map_err(|error| error.to_string())?;
+        let merged: Self = environment::merged(table, &overrides)?;
+        merged.checked()
+    }
+
+    /// The effective configuration as TOML, without secrets.
+    ///
+    /// # Errors
+    /// It cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        self.database.check()?;
+        self.worker.check()?;
+        self.api.check()?;
+        Ok(self)
+    }
+}
+
+fn endpoints_file() -> PathBuf {
+    "endpoints.toml".into()
+}
+
+fn invalid(path: &Path, message: String) -> FileError {
+    FileError::Invalid { path: path.to_owned(), message }
+}

@@ -1,0 +1,80 @@
+//! The services' configuration: a file, the environment over it, and what is refused (O2).
+
+use beacon_boot::ServiceConfig;
+
+fn read(file: &str, variables: &[(&str, &str)]) -> Result<ServiceConfig, String> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    ServiceConfig::read(file, variables)
+}
+
+#[test]
+fn the_environment_is_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[worker]\nslots = 4\nlease_s = 60\n[api]\nkeys = \"ring.json\"";
+
+    let config = read(file, &[("BEACON__WORKER__SLOTS", "9"), ("BEACON__ENDPOINTS", "e.toml")]).unwrap();
+
+    assert_eq!(
+        (config.worker.slots, config.worker.lease.as_secs(), config.worker.grace.as_secs()),
+        (9, 60, 25)
+    );
+    assert_eq!((config.api.keys.to_str(), config.endpoints.to_str()), (Some("ring.json"), Some("e.toml")));
+}
+
+#[test]
+fn lists_and_text_can_stand_in_variables() {
+    let config =
+        read("", &[("BEACON__WORKER__SERVES", "[\"a\", \"b\"]"), ("BEACON__LOG__LEVEL", "debug,h2=off")]);
+
+    let config = config.unwrap();
+
+    assert_eq!(config.worker.serves, Some(vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(config.log.level, "debug,h2=off");
+}
+
+#[test]
+fn what_is_unknown_or_cannot_work_is_refused_by_name() {
+    for (file, variables, message) in [
+        ("[worker]\nslot = 4", vec![], "unknown field `slot`"),
+        ("[wroker]", vec![], "unknown field `wroker`"),
+        ("", vec![("BEACON__WROKER__SLOTS", "4")], "the variable BEACON__WROKER__SLOTS"),
+        ("", vec![("BEACON__WORKER__SLOTS", "many")], "the variable BEACON__WORKER__SLOTS"),
+        ("", vec![("BEACON__A__B__C", "4")], "must be BEACON__SETTING"),
+        ("endpoints = \"e\"", vec![("BEACON__ENDPOINTS__X", "4")], "endpoints is no section"),
+        ("[worker]\nslots = 0", vec![], "worker.slots must be at least 1"),
+        ("[worker]\nlease_s = 0.1", vec![], "worker.lease_s must be at least 1"),
+        ("[worker]\nattempt_s = 90000", vec![], "must be shorter than worker.execution_s"),
+        ("[worker]\ngrace_s = -1", vec![], "grace_s"),
+        ("[database]\nconnections = 0", vec![], "database.connections"),
+        ("[api]\noperator_token = \"short\"", vec![], "shorter than 32 characters"),
+    ] {
+        let error = read(file, &variables).unwrap_err();
+
+        assert!(error.contains(message), "{message}: {error}");
+    }
+}
+
+#[test]
+fn variables_that_a_cluster_sets_by_itself_are_not_ours() {
+    assert!(read("", &[("BEACON_PORT", "tcp://10.0.0.1:8080"), ("BEACON_SERVICE_HOST", "10.0.0.1")]).is_ok());
+}
+
+#[test]
+fn the_effective_configuration_shows_no_secret() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let variables = [
+        ("BEACON__DATABASE__URL", "postgres://ada:s3cret@db.example:6432/beacon?password=other"),
+        ("BEACON__API__OPERATOR_TOKEN", token),
+    ];
+    let config = read("[log]\nformat = \"text\"", &variables).unwrap();
+
+    let shown = config.to_toml().unwrap();
+
+    assert!(
+        shown.contains("postgres://ada@db.example:6432/beacon\"") && shown.contains("[redacted]"),
+        "{shown}"
+    );
+    for secret in ["s3cret", "other", token] {
+        assert!(!shown.contains(secret) && !format!("{config:?}").contains(secret), "{shown}");
+    }
+    assert_eq!(config.database.url.as_ref().unwrap().reveal(), variables[0].1);
+}

@@ -1,0 +1,118 @@
+//! Submission: what is taken, what is refused, and with which code (P4, P6, P11).
+
+use std::time::Duration;
+
+use beacon_domain::{JobFilter, JobView as _};
+use beacon_testkit::SpecBuilder;
+use serde_json::json;
+
+use crate::desk::Desk;
+
+fn job(name: &str) -> SpecBuilder {
+    SpecBuilder::new(name).questions(&["one", "two"]).regions(&["US", "EU"])
+}
+
+#[tokio::test]
+async fn a_signed_job_is_accepted_with_all_its_executions() {
+    let desk = Desk::new();
+
+    let answer = desk.post("/api/v1/jobs", desk.signed(&job("first"))).await;
+
+    assert_eq!((answer.status.as_u16(), &answer.body["executions"]), (202, &json!(4)), "{}", answer.body);
+    let shown = desk.get(answer.body["links"]["self"].as_str().unwrap()).await;
+    assert_eq!(shown.body["job"]["counts"]["queued"], 2, "{}", shown.body);
+    assert_eq!(shown.body["job"]["counts"]["blocked"], 2);
+}
+
+// P11
+#[tokio::test]
+async fn the_same_bytes_are_the_same_job_and_other_bytes_a_conflict() {
+    let desk = Desk::new();
+    let bytes = desk.signed(&job("again"));
+
+    let first = desk.post("/api/v1/jobs", bytes.clone()).await;
+    let again = desk.post("/api/v1/jobs", bytes).await;
+    let other = desk.post("/api/v1/jobs", desk.signed(&job("again").runs(2).nonce("other"))).await;
+
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (202, 200));
+    assert_eq!(first.job_id(), again.job_id());
+    assert_eq!(other.refusal(), (409, "job_exists"));
+}
+
+// P4, P6
+#[tokio::test]
+async fn a_nonce_is_used_once() {
+    let desk = Desk::new();
+    desk.post("/api/v1/jobs", desk.signed(&job("one").nonce("n"))).await;
+
+    let replayed = desk.post("/api/v1/jobs", desk.signed(&job("two").nonce("n"))).await;
+
+    assert_eq!(replayed.refusal(), (409, "nonce_replayed"));
+}
+
+// P4: nothing that is refused leaves a trace.
+#[tokio::test]
+async fn what_cannot_be_trusted_is_refused_and_leaves_nothing() {
+    let desk = Desk::new();
+    let signed = String::from_utf8(desk.signed(&job("trust"))).unwrap();
+    let of_a_stranger = job("trust").key("stranger", 7, 1).signed_at(beacon_domain::Clock::now(&desk.clock));
+    let (other_cells, no_time) =
+        (job("cells").models(&["unserved"]), job("late").constraint("timeout", "1s"));
+
+    for (body, refusal) in [
+        (Vec::new(), (400, "empty")),
+        (b"no json".to_vec(), (400, "invalid_json")),
+        (signed.replace("\"one\"", "\"eins\"").into_bytes(), (403, "signature_mismatch")),
+        (of_a_stranger, (403, "trust_violation:unknown")),
+        (desk.signed(&other_cells), (422, "unserved_cells")),
+        (vec![b' '; 2 << 20], (413, "too_large")),
+    ] {
+        let answer = desk.post("/api/v1/jobs", body).await;
+        assert_eq!(answer.refusal(), refusal, "{}", answer.body);
+    }
+    let kept = desk.store.jobs(JobFilter::default()).await.unwrap().items;
+    assert!(kept.is_empty(), "{kept:?}");
+}
+
+// P4
+#[tokio::test]
+async fn a_signature_is_taken_within_its_window_only() {
+    let desk = Desk::new();
+    let early = desk.signed(&job("early"));
+    desk.clock.advance(Duration::from_secs(601));
+
+    let old = desk.post("/api/v1/jobs", early).await;
+    let unstamped =
+        desk.post("/api/v1/jobs", job("none").key("ring", 0x42, 1).verified().bytes().to_vec()).await;
+
+    assert_eq!(old.refusal(), (400, "timestamp_invalid:too_old"));
+    assert_eq!(unstamped.refusal(), (400, "missing_field:metadata.timestamp"));
+}
+
+// P9
+#[tokio::test]
+async fn cells_that_nobody_serves_are_accepted_on_request_as_unsupported() {
+    let desk = Desk::new();
+    let spec = desk.signed(&job("partly").models(&["m", "unserved"]));
+
+    let answer = desk.post("/api/v1/jobs?accept_unsupported=true", spec).await;
+    let shown = desk.get(&format!("/api/v1/jobs/{}", answer.job_id())).await;
+    let odd = desk.post("/api/v1/jobs?accept=true", "{}").await;
+
+    assert_eq!(shown.body["job"]["counts"]["unsupported"], 4, "{}", shown.body);
+    assert_eq!(odd.refusal(), (400, "invalid_query"));
+}
+
+// P4: one pipeline for every way in.
+#[tokio::test]
+async fn a_wrapper_that_contradicts_the_signed_job_is_refused() {
+    let desk = Desk::new();
+    let spec: serde_json::Value = serde_json::from_slice(&desk.signed(&job("wrapped"))).unwrap();
+    let wrapper = |regions: &[&str]| json!({ "jobspec": spec, "target_regions": regions }).to_string();
+
+    let contradicts = desk.post("/api/v1/jobs/cross-region", wrapper(&["ASIA"])).await;
+    let agrees = desk.post("/api/v1/jobs/cross-region", wrapper(&["US", "EU"])).await;
+
+    assert_eq!(contradicts.refusal(), (400, "wrapper_contradicts"));
+    assert_eq!(agrees.status.as_u16(), 202, "{}", agrees.body);
+}
