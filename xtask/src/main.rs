@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod needs;
+mod release;
 mod root;
 mod test;
 mod tidy;
@@ -27,6 +28,8 @@ enum Task {
     Test(test::TestArguments),
     /// Measure a release build and print figures beside their bounds.
     Bench(bench::BenchArguments),
+    /// Build release archives with checksums and a bill of materials, below target/release-archives.
+    Release,
     /// Everything a change must pass: formatting, lints, tidy, docs, tests. Stops at the first failure.
     Ci,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::report(&root::workspace()),
         Task::Test(arguments) => test::report(&arguments),
         Task::Bench(arguments) => bench::report(&arguments),
+        Task::Release => release::report(),
         Task::Ci => ci::report(),
     };
     result.unwrap_or_else(|error| {

@@ -56,8 +56,7 @@ async fn what_cannot_be_trusted_is_refused_and_leaves_nothing() {
     let desk = Desk::new();
     let signed = String::from_utf8(desk.signed(&job("trust"))).unwrap();
     let of_a_stranger = job("trust").key("stranger", 7, 1).signed_at(beacon_domain::Clock::now(&desk.clock));
-    let (other_cells, no_time) =
-        (job("cells").models(&["unserved"]), job("late").constraint("timeout", "1s"));
+    let other_cells = job("cells").models(&["unserved"]);
 
     for (body, refusal) in [
         (Vec::new(), (400, "empty")),
