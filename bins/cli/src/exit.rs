@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use beacon_boot::told;
 use serde_json::json;
 
 use crate::out::{OutputError, line, remark};
@@ -43,34 +44,7 @@ pub(crate) fn code(result: anyhow::Result<ExitCode>, as_json: bool) -> ExitCode 
     ExitCode::from(code)
 }
 
-/// An error with its causes in one line. A cause that the text before it already holds is not said twice.
-pub(crate) fn told(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if told.is_empty() {
-            told = cause;
-        } else if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
-        }
-    }
-    told
-}
-
 fn is_database(cause: &(dyn std::error::Error + 'static)) -> bool {
     use beacon_domain::StoreError::{Occupied, Unavailable};
     matches!(cause.downcast_ref(), Some(Occupied(_) | Unavailable { .. }))
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::anyhow;
-
-    use super::told;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let error = anyhow!("no such file").context("cannot read a: no such file").context("the ring");
-
-        assert_eq!(told(&error), "the ring: cannot read a: no such file");
-    }
 }

@@ -57,6 +57,19 @@ pub fn load_or_create_runner_key(path: &Path) -> Result<SigningKey, FileError> {
     }
 }
 
+/// Reads the secret key that signs a service's receipts. A service makes none: workers that made their own at every
+/// start would sign with keys that nobody can tell from a stranger's.
+///
+/// # Errors
+/// The file is not there, can be read by others than its owner (on Unix), or holds no key.
+pub fn load_runner_key(path: &Path) -> Result<SigningKey, FileError> {
+    if path.exists() {
+        return load_or_create_runner_key(path);
+    }
+    let advice = "there is no such file; make the key once with `beacon keygen --out FILE` and give it to every worker";
+    Err(invalid(path, advice.to_owned()))
+}
+
 /// A key that others may have read signs nothing more, as with OpenSSH.
 #[cfg(unix)]
 fn check_private(path: &Path) -> Result<(), FileError> {

@@ -3,16 +3,24 @@
 mod config;
 mod endpoints;
 mod files;
+mod health;
 mod keys;
 mod runtime;
+mod server;
+mod service;
 mod signals;
 mod telemetry;
+mod told;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use config::{ApiConfig, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig};
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
-pub use keys::{load_key_ring, load_or_create_runner_key, load_service_key_ring};
+pub use health::health_routes;
+pub use keys::{load_key_ring, load_or_create_runner_key, load_runner_key, load_service_key_ring};
 pub use runtime::{Access, Runtime, build_backends, describe_endpoints, raise_open_files, runner_public_key};
+pub use server::serve;
+pub use service::{print_config, process_id, refuse, run};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, start_logs};
+pub use told::told;

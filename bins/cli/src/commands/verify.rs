@@ -38,7 +38,7 @@ pub(crate) fn verify(command: &args::Verify, as_json: bool) -> anyhow::Result<Ex
         Ok(checked) => checked,
         Err(error) if as_json => {
             line(json!({
-                "kind": null, "verdict": "not_checked", "explanation": exit::told(&error), "profile": null,
+                "kind": null, "verdict": "not_checked", "explanation": beacon_boot::told(&error), "profile": null,
                 "canonical_length": 0, "canonical_sha256": null,
             }))?;
             return Ok(ExitCode::from(exit::BAD_INPUT));

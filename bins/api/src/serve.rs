@@ -1,0 +1,51 @@
+//! The wiring and the life of the API.
+
+use std::{future::Future, sync::Arc};
+
+use anyhow::Context as _;
+use beacon_boot::{
+    Interrupts, Runtime, Secret, ServiceConfig, describe_endpoints, load_endpoints, load_service_key_ring,
+};
+use beacon_scheduler::EndpointCatalog;
+use beacon_web::{Api, ApiLimits, OperatorToken, router};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+/// Puts the API together; the future that it gives serves until it is asked to stop.
+pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+    let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
+    let keys = load_service_key_ring(&config.api.keys).context("api.keys")?;
+    // The API plans over the endpoints and calls none, so it needs none of their credentials.
+    let (infos, _) = describe_endpoints(&load_endpoints(&config.endpoints)?)?;
+    let catalog = EndpointCatalog::new(infos)?;
+    beacon_boot::raise_open_files();
+    let runtime = Runtime::connect(&config.database, "beacon-api").await?;
+    let operator = config.api.operator_token.as_ref().map(Secret::reveal).map(OperatorToken::new);
+    if operator.is_none() {
+        warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
+    }
+    let api = Api {
+        clock: runtime.clock,
+        jobs: runtime.jobs,
+        view: runtime.view,
+        keys: Arc::new(keys),
+        catalog,
+        operator,
+        batching: config.api.batching,
+        limits: ApiLimits {
+            max_body_bytes: config.api.max_body_bytes,
+            request: config.api.request,
+            job: config.api.job,
+            max_age: config.api.freshness,
+        },
+    };
+    let listen = config.api.listen;
+    let listener =
+        TcpListener::bind(listen).await.with_context(|| format!("api.listen: cannot listen on {listen}"))?;
+    Ok(async move {
+        info!(%listen, "the API listens on {listen}");
+        beacon_boot::serve(listener, router(api), interrupts.next()).await?;
+        info!("the API has stopped");
+        Ok(())
+    })
+}

@@ -1,0 +1,67 @@
+//! The HTTP server of the services: bounded in connections and in the time that a head may take, and it stops gently.
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tracing::{debug, warn};
+
+/// Connections at once; more wait in the system's queue.
+const CONNECTIONS: usize = 4096;
+/// How long a client may take for a request's head.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long requests in flight may go on after the stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until `stop`, then lets requests in flight end for at most ten seconds.
+///
+/// # Errors
+/// The listener is broken for good.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let builder = builder();
+    let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    tokio::pin!(stop);
+    loop {
+        let slot = tokio::select! {
+            slot = Arc::clone(&room).acquire_owned() => slot.map_err(io::Error::other)?,
+            () = &mut stop => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Usually too many open files; some will be closed soon.
+                    warn!(%error, "cannot accept a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection ended badly: {error}");
+            }
+            drop(slot);
+        });
+    }
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        warn!("requests in flight did not end within {GRACE:?} and are dropped");
+    }
+    Ok(())
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    builder
+}
