@@ -155,9 +155,8 @@ pub(crate) struct Plan {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) file: JobFile,
-    /// The database file
-    #[arg(long, default_value = "beacon.db")]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: Database,
     /// Run the job anew even if it has run before
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -218,18 +217,25 @@ pub(crate) struct Simulate {
     pub(crate) write_endpoints: Option<PathBuf>,
 }
 
+/// Where jobs are kept.
 #[derive(Debug, Group)]
 pub(crate) struct Database {
-    /// The database file
-    #[arg(long, default_value = "beacon.db")]
-    pub(crate) db: PathBuf,
+    /// The database file [default: beacon.db]
+    #[arg(long)]
+    pub(crate) db: Option<PathBuf>,
+    /// A PostgreSQL database instead, shared with other processes: postgres://user:password@host/database
+    /// [default without --db: the variable BEACON__DATABASE__URL, if it is set]
+    #[arg(long, value_name = "URL", conflicts_with = "db")]
+    pub(crate) database_url: Option<String>,
+    /// The secret key that signs receipts [default: beside the database file, or beacon.runner-key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) runner_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Jobs {
-    /// The database file
-    #[arg(long, default_value = "beacon.db")]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: Database,
     /// The most jobs listed
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
@@ -239,9 +245,8 @@ pub(crate) struct Jobs {
 pub(crate) struct OneJob {
     /// The job: the signer's id for it, or the beginning of its own id
     pub(crate) job: String,
-    /// The database file
-    #[arg(long, default_value = "beacon.db")]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: Database,
 }
 
 #[derive(Debug, Group)]

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod database;
 mod exit;
 mod job_file;
 mod out;

@@ -18,7 +18,10 @@ pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
 pub use health::health_routes;
 pub use keys::{load_key_ring, load_or_create_runner_key, load_runner_key, load_service_key_ring};
-pub use runtime::{Access, Runtime, build_backends, describe_endpoints, raise_open_files, runner_public_key};
+pub use runtime::{
+    Access, Place, Runtime, build_backends, describe_endpoints, raise_open_files, receipt_signer,
+    runner_public_key,
+};
 pub use server::serve;
 pub use service::{print_config, process_id, refuse, run};
 pub use signals::{Interrupts, interrupted};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
 };
@@ -10,9 +11,9 @@ use anyhow::Context as _;
 use beacon_domain::{Backend, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
-use beacon_store::{OpenMode, SqliteStore};
+use beacon_store::{OpenMode, PostgresStore, SqliteStore};
 
-use crate::keys;
+use crate::{DatabaseConfig, keys};
 
 /// What a process does with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +38,38 @@ pub struct Runtime {
     pub wakeups: Arc<Wakeups>,
 }
 
+/// Where jobs are kept.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// One SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database, shared with other processes.
+    Server(Box<DatabaseConfig>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Server(config) => config.url.as_ref().map_or(Ok(()), |url| write!(f, "{url}")),
+        }
+    }
+}
+
 impl Runtime {
-    /// Opens the database file; makes it if it is missing and `access` is [`Access::Run`].
+    /// Opens the database. A file is made if it is missing and `access` is [`Access::Run`].
     ///
     /// # Errors
-    /// The file is occupied, read-only, full, or no Beacon database; the text says what to do.
-    pub fn open(database: &Path, access: Access) -> anyhow::Result<Self> {
+    /// The file is occupied, read-only, full, or no Beacon database; or as [`Runtime::connect`]. The text says what to
+    /// do.
+    pub async fn open(place: &Place, access: Access) -> anyhow::Result<Self> {
+        match place {
+            Place::File(path) => Self::open_file(path, access),
+            Place::Server(config) => Self::connect(config, "beacon").await,
+        }
+    }
+
+    fn open_file(database: &Path, access: Access) -> anyhow::Result<Self> {
         if access == Access::Shared && !database.exists() {
             anyhow::bail!("there is no database {}; name the one of the run with --db", database.display());
         }
@@ -52,37 +79,46 @@ impl Runtime {
         };
         let store = Arc::new(SqliteStore::open(database, mode)?);
         let wakeups = store.wakeups();
-        Ok(Self {
+        Ok(Self::of(store, wakeups))
+    }
+
+    /// Connects to PostgreSQL, whose schema must be there already.
+    ///
+    /// # Errors
+    /// There is no URL, the server cannot be reached or refuses, or the schema is missing, older or newer.
+    pub async fn connect(config: &DatabaseConfig, application: &str) -> anyhow::Result<Self> {
+        let store = Arc::new(PostgresStore::connect(config.options(application)?).await?);
+        let wakeups = store.wakeups();
+        Ok(Self::of(store, wakeups))
+    }
+
+    fn of<S: JobStore + WorkQueue + JobView + 'static>(store: Arc<S>, wakeups: Arc<Wakeups>) -> Self {
+        Self {
             clock: Arc::new(SystemClock::new()),
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
             view: store,
             wakeups,
-        })
-    }
-
-    /// The runner's receipt key, kept beside the database.
-    ///
-    /// # Errors
-    /// The key file cannot be read or written.
-    pub fn signer(&self, database: &Path) -> anyhow::Result<Arc<ReceiptSigner>> {
-        let key = keys::load_or_create_runner_key(&runner_key(database)).context("the runner's key")?;
-        Ok(Arc::new(ReceiptSigner::new(key)))
+        }
     }
 }
 
-fn runner_key(database: &Path) -> PathBuf {
-    database.with_extension("runner-key")
+/// The key that signs receipts; made if the file is missing.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn receipt_signer(path: &Path) -> anyhow::Result<Arc<ReceiptSigner>> {
+    let key = keys::load_or_create_runner_key(path).context("the runner's key")?;
+    Ok(Arc::new(ReceiptSigner::new(key)))
 }
 
-/// The public half of the key that signs the receipts of this database, padded base64.
+/// The public half of the key that signs receipts, padded base64.
 ///
 /// # Errors
 /// There is no such key yet, or it cannot be read.
-pub fn runner_public_key(database: &Path) -> anyhow::Result<String> {
-    let path = runner_key(database);
+pub fn runner_public_key(path: &Path) -> anyhow::Result<String> {
     anyhow::ensure!(path.exists(), "there is no {}; the first run on a database makes it", path.display());
-    Ok(keys::load_or_create_runner_key(&path)?.public_key_base64())
+    Ok(keys::load_or_create_runner_key(path)?.public_key_base64())
 }
 
 /// The endpoints behind their port. Secrets come from the environment variables that the file names.

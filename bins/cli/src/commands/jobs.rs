@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::bail;
-use beacon_boot::{Access, Runtime};
+use beacon_boot::Access;
 use beacon_domain::{
     Bound, CancelReason, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress, WaitReason,
 };
@@ -11,11 +11,14 @@ use beacon_spec::Timestamp;
 use serde_json::json;
 
 use super::{failures, line};
-use crate::args::{self, OneJob};
+use crate::{
+    args::{self, OneJob},
+    database,
+};
 
 /// Lists jobs, newest first.
 pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<ExitCode> {
-    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let runtime = database::open(&command.database, Access::Shared).await?;
     let page = runtime.view.jobs(JobFilter { limit: command.limit, ..JobFilter::default() }).await?;
     if as_json {
         for job in &page.items {
@@ -24,7 +27,7 @@ pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<
         return Ok(ExitCode::SUCCESS);
     }
     if page.items.is_empty() {
-        line(format_args!("no jobs in {}", command.db.display()))?;
+        line(format_args!("no jobs in {}", database::place(&command.database)))?;
     }
     for job in &page.items {
         let (done, total) = (job.counts.completed, job.counts.total());
@@ -35,7 +38,7 @@ pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<
 
 /// Shows one job.
 pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
-    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let progress = runtime.view.progress(job.id).await?;
     if as_json {
@@ -53,7 +56,7 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
 
 /// Cancels one job.
 pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
-    let runtime = Runtime::open(&command.db, Access::Shared)?;
+    let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let reason = CancelReason::By("command line".to_owned());
     let cancelled = runtime.jobs.cancel(job.id, reason, runtime.clock.now()).await?;

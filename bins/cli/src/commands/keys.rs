@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{line, remark};
 use crate::{
     args::{Args, Completions, Database, Keygen, Sign},
+    database,
     job_file::age,
     out::bytes,
 };
@@ -145,7 +146,7 @@ fn secret(path: &Path) -> anyhow::Result<SigningKey> {
 
 /// Prints the public key of a database's runner.
 pub(crate) fn runner_key(command: &Database, as_json: bool) -> anyhow::Result<ExitCode> {
-    let key = beacon_boot::runner_public_key(&command.db)?;
+    let key = beacon_boot::runner_public_key(&database::runner_key(command))?;
     if as_json {
         line(json!({ "public_key": key }))?
     } else {

@@ -6,7 +6,10 @@ use beacon_boot::{Access, Runtime};
 use beacon_domain::{ExecutionRecord, JobId};
 
 use super::{jobs::find, line};
-use crate::args::{self, Format, OneJob};
+use crate::{
+    args::{self, Format, OneJob},
+    database,
+};
 
 const PAGE: u32 = 500;
 
@@ -55,7 +58,7 @@ struct Source {
 
 impl Source {
     async fn open(command: &OneJob) -> anyhow::Result<Self> {
-        let runtime = Runtime::open(&command.db, Access::Shared)?;
+        let runtime = database::open(&command.database, Access::Shared).await?;
         let job = find(runtime.view.as_ref(), &command.job).await?.id;
         Ok(Self { runtime, job })
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{failures, line, remark};
 use crate::{
     args::Run,
-    exit, job_file,
+    database, exit, job_file,
     out::{OutputError, word},
     progress, simulated,
 };
@@ -48,7 +48,7 @@ impl Session {
     /// Opens the database and the endpoints.
     pub(crate) async fn open(command: &Run, spec: &VerifiedSpec) -> anyhow::Result<Self> {
         let given = command.file.endpoints.as_deref().map(load_endpoints).transpose()?;
-        let runtime = Runtime::open(&command.db, Access::Run)?;
+        let runtime = database::open(&command.database, Access::Run).await?;
         let (simulator, endpoints) = match given {
             Some(endpoints) => (None, endpoints),
             None => {
@@ -65,7 +65,7 @@ impl Session {
             view: Arc::clone(&runtime.view),
             wakeups: Arc::clone(&runtime.wakeups),
             backends,
-            signer: runtime.signer(&command.db)?,
+            signer: beacon_boot::receipt_signer(&database::runner_key(&command.database))?,
         };
         let options = options(command, &endpoints);
         Ok(Self { runtime, ports, options, catalog, simulator })

@@ -3,7 +3,12 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use beacon_domain::seconds;
+use beacon_store::PostgresOptions;
 use serde::{Deserialize, Serialize, Serializer};
+
+use crate::{FileError, read_bounded};
+
+const CA_LIMIT: u64 = 1024 * 1024;
 
 /// How to reach PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +48,30 @@ impl Default for DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// What the store needs to connect.
+    ///
+    /// # Errors
+    /// There is no URL, or the file of certificates cannot be read.
+    pub fn options(&self, application: &str) -> Result<PostgresOptions, FileError> {
+        let invalid =
+            |message: &str| FileError::Invalid { path: "database.url".into(), message: message.to_owned() };
+        let url = self.url.as_ref().ok_or_else(|| {
+            invalid(
+                "is not set; set the variable BEACON__DATABASE__URL=postgres://user:password@host/database",
+            )
+        })?;
+        let ca_pem = self.ca_file.as_deref().map(|path| read_bounded(path, CA_LIMIT)).transpose()?;
+        Ok(PostgresOptions {
+            direct_url: self.direct_url.as_ref().map(|url| url.reveal().to_owned()),
+            connections: self.connections,
+            patience: self.patience,
+            statement_timeout: self.statement_timeout,
+            ca_pem,
+            application: application.to_owned(),
+            ..PostgresOptions::new(url.reveal())
+        })
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         if self.connections == 0 {
             return Err("database.connections must be at least 1".to_owned());
