@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use beacon_boot::{ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, WorkerConfig};
 use beacon_providers::{
     AccountConfig, AdaptiveConfig, AuthConfig, EndpointConfig, EndpointsFile, HttpVersion, Provider,
     TimingConfig,
@@ -89,6 +90,15 @@ fn every_setting_of_an_endpoints_file_is_documented_with_its_default() {
     check_settings::<TimingConfig>("settings: timing", json!({ "cold_s": 1.0, "warm_s": 1.0 }));
     check_names("values: provider", variants::<Provider>());
     check_names("values: http_version", variants::<HttpVersion>());
+}
+
+#[test]
+fn every_setting_of_a_service_file_is_documented_with_its_default() {
+    check_names("settings: service file", fields::<ServiceConfig>());
+    check_settings::<DatabaseConfig>("settings: database", json!({}));
+    check_settings::<WorkerConfig>("settings: worker", json!({}));
+    check_settings::<ApiConfig>("settings: api", json!({}));
+    check_settings::<LogConfig>("settings: log", json!({}));
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The wiring: a database file and what stands beside it, logs, signals.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use beacon_boot::{Access, Interrupts, LogFormat, Runtime, start_logs};
+use beacon_boot::{Access, Interrupts, LogFormat, Place, Runtime, receipt_signer, start_logs};
 use beacon_domain::{JobFilter, StoreError};
 
-#[test]
-fn to_look_at_a_database_that_is_not_there_is_an_error_and_makes_none() {
+async fn open(path: &Path, access: Access) -> anyhow::Result<Runtime> {
+    Runtime::open(&Place::File(path.to_owned()), access).await
+}
+
+#[tokio::test]
+async fn to_look_at_a_database_that_is_not_there_is_an_error_and_makes_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beacon.db");
 
-    let error = Runtime::open(&path, Access::Shared).err().unwrap().to_string();
+    let error = open(&path, Access::Shared).await.err().unwrap().to_string();
 
     assert!(error.contains("beacon.db") && error.contains("--db"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -20,23 +24,23 @@ fn to_look_at_a_database_that_is_not_there_is_an_error_and_makes_none() {
 async fn a_second_runner_is_told_that_the_file_is_occupied_and_a_reader_is_let_in() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beacon.db");
-    let _runner = Runtime::open(&path, Access::Run).unwrap();
+    let _runner = open(&path, Access::Run).await.unwrap();
 
-    let second = Runtime::open(&path, Access::Run).err().unwrap();
-    let reader = Runtime::open(&path, Access::Shared).unwrap();
+    let second = open(&path, Access::Run).await.err().unwrap();
+    let reader = open(&path, Access::Shared).await.unwrap();
 
     assert!(matches!(second.downcast_ref(), Some(StoreError::Occupied(_))), "{second}");
     assert!(reader.view.jobs(JobFilter::default()).await.unwrap().items.is_empty());
 }
 
-#[test]
-fn the_runner_key_stands_beside_the_database_and_stays_the_same() {
+#[tokio::test]
+async fn the_runner_key_stands_beside_the_database_and_stays_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.db");
-    let runtime = Runtime::open(&path, Access::Run).unwrap();
+    let _runtime = open(&path, Access::Run).await.unwrap();
 
     let key = || {
-        runtime.signer(&path).unwrap();
+        receipt_signer(&folder.path().join("runs.runner-key")).unwrap();
         fs::read(folder.path().join("runs.runner-key")).unwrap()
     };
 

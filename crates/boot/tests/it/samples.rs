@@ -1,8 +1,8 @@
-//! Samples are read as what they are: endpoints files or simulator files, unknown settings refused (O2).
+//! Samples are read as what they are: endpoints, simulator or service files, unknown settings refused (O2).
 
 use std::path::{Path, PathBuf};
 
-use beacon_boot::{EndpointsFile, parse_toml};
+use beacon_boot::{EndpointsFile, ServiceConfig, parse_toml};
 use beacon_simulator::SimConfig;
 
 /// What a sample is.
@@ -10,6 +10,7 @@ use beacon_simulator::SimConfig;
 enum Kind {
     Endpoints,
     Simulator,
+    Service,
 }
 
 /// The repository's root.
@@ -17,19 +18,25 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Reads the text as both; exactly one must hold.
+/// Reads the text as each of them; exactly one must hold.
 fn kind(text: &str) -> Result<Kind, String> {
     let endpoints =
         parse_toml::<EndpointsFile>(text).and_then(|file| file.validate().map_err(|error| error.to_string()));
     let simulator =
         parse_toml::<SimConfig>(text).and_then(|config| config.check().map_err(|error| error.to_string()));
-    match (endpoints, simulator) {
-        (Ok(()), Err(_)) => Ok(Kind::Endpoints),
-        (Err(_), Ok(())) => Ok(Kind::Simulator),
-        (Ok(()), Ok(())) => Err("it could be either; give it an [[endpoint]]".to_owned()),
-        (Err(endpoints), Err(simulator)) => {
-            Err(format!("no endpoints file:\n{endpoints}\nno simulator file:\n{simulator}"))
+    let service = ServiceConfig::read(text, std::iter::empty()).map(drop);
+    let kinds = [(Kind::Endpoints, endpoints), (Kind::Simulator, simulator), (Kind::Service, service)];
+    let (mut found, mut problems) = (Vec::new(), String::new());
+    for (kind, read) in kinds {
+        match read {
+            Ok(()) => found.push(kind),
+            Err(problem) => problems += &format!("no {kind:?} file:\n{problem}\n"),
         }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(problems),
+        _ => Err(format!("it could be either: {found:?}; say more in it")),
     }
 }
 
@@ -59,18 +66,19 @@ fn blocks(document: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_sample_is_an_endpoints_file_or_a_simulator_file() {
+fn every_sample_is_a_file_of_one_kind() {
     let mut samples = files("examples/endpoints");
     samples.extend(files("docs/samples"));
     samples.extend(blocks("docs/CONFIG.md"));
     samples.extend(blocks("README.md"));
+    samples.extend(files("deploy"));
 
     let mut kinds = Vec::new();
     for (name, text) in &samples {
         kinds.push(kind(text).unwrap_or_else(|problem| panic!("{name}: {problem}")));
     }
 
-    for expected in [Kind::Endpoints, Kind::Simulator] {
+    for expected in [Kind::Endpoints, Kind::Simulator, Kind::Service] {
         let found = kinds.iter().filter(|kind| **kind == expected).count();
         assert!(found >= 2, "{found} samples are {expected:?}: {samples:#?}");
     }
