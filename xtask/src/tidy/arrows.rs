@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("crates/testkit", &["domain", "spec"]),
     ("bins/api", &["boot", "web", "scheduler", "domain", "spec"]),
     ("bins/worker", &["boot", "scheduler", "domain", "spec"]),
-    ("bins/migrate", &["boot", "store"]),
+    ("bins/migrate", &["boot", "store", "domain", "spec"]),
     ("bins/cli", &["boot", "scheduler", "analysis", "simulator", "domain", "spec"]),
     ("bins/mesher", &["mesh", "boot", "domain"]),
     ("xtask", &[]),

@@ -1,0 +1,72 @@
+//! Retention: jobs that ended long ago are removed, after they were written out if that is asked.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use beacon_domain::{Clock as _, JobFilter, JobSummary, JobView, SystemClock};
+use beacon_spec::Timestamp;
+use beacon_store::{PostgresOptions, PostgresStore};
+use clap::Args;
+use serde_json::json;
+
+use crate::{export::export, schema::line};
+
+/// Rows in one step: a transaction of a fraction of a second.
+const ROWS: u32 = 5000;
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Which jobs go.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Jobs that ended more than so many days ago
+    #[arg(long)]
+    older_than_days: u32,
+    /// Write each job's results, receipts and close into this folder first
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// Only say which jobs would go
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prune {
+    /// Removes them.
+    pub(crate) async fn run(&self, options: PostgresOptions, as_json: bool) -> anyhow::Result<()> {
+        let store = PostgresStore::connect(options).await?;
+        let age = DAY.checked_mul(self.older_than_days).context("so many days are more than there were")?;
+        let before =
+            SystemClock::new().now().checked_sub(age).context("so many days are more than there were")?;
+        let old = ended_before(&store, before).await?;
+        if let Some(folder) = self.export.as_ref().filter(|_| !self.dry_run) {
+            for job in &old {
+                export(&store, job, folder).await?;
+                if !as_json {
+                    line(format_args!("exported {} ({})", job.id, job.name))?;
+                }
+            }
+        }
+        let count = u32::try_from(old.len()).unwrap_or(u32::MAX);
+        let removed = if self.dry_run { 0 } else { store.delete_ended_before(before, count, ROWS).await? };
+        if as_json {
+            let jobs: Vec<_> = old.iter().map(|job| job.id).collect();
+            return line(json!({ "ended_before": before, "jobs": jobs, "removed": removed }));
+        }
+        if self.dry_run {
+            old.iter().try_for_each(|job| line(format_args!("would remove {} ({})", job.id, job.name)))?;
+        }
+        line(format_args!("removed {removed} of {count} jobs that ended before {before}"))
+    }
+}
+
+/// Ended jobs of that age. Jobs are listed by when they were accepted, so all pages are looked at.
+async fn ended_before(store: &PostgresStore, before: Timestamp) -> anyhow::Result<Vec<JobSummary>> {
+    let (mut old, mut filter) = (Vec::new(), JobFilter { limit: 500, ..JobFilter::default() });
+    loop {
+        let page = store.jobs(filter.clone()).await?;
+        old.extend(page.items.into_iter().filter(|job| job.ended_at.is_some_and(|ended| ended < before)));
+        match page.next {
+            Some(next) => filter.cursor = Some(next),
+            None => return Ok(old),
+        }
+    }
+}
