@@ -42,6 +42,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listen = config.api.listen;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("api.listen: cannot listen on {listen}"))?;
+    let listen = listener.local_addr()?;
     Ok(async move {
         info!(%listen, "the API listens on {listen}");
         beacon_boot::serve(listener, router(api), interrupts.next()).await?;

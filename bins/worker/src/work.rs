@@ -38,6 +38,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listener = TcpListener::bind(health)
         .await
         .with_context(|| format!("worker.health: cannot listen on {health}"))?;
+    let health = listener.local_addr()?;
     let (stop, grace, served) = (Stop::new(), config.worker.grace, endpoints.endpoint.len());
     Ok(async move {
         let told = stop.clone();
