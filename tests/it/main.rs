@@ -12,6 +12,7 @@ mod help;
 mod original_workload;
 mod outputs;
 mod resume;
+mod services;
 mod simulate;
 mod submit_to_done;
 

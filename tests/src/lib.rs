@@ -1,9 +1,13 @@
-//! The binary under test, built by cargo and run as a person would run it, and simulated endpoints in their own process.
+//! The binaries under test, built by cargo and run as a person would run them, simulated endpoints in their own process,
+//! and whole deployments.
 
+mod deployment;
+mod http;
 mod process;
 mod simulator;
 mod virtual_run;
 
+pub use deployment::{Deployment, Service, TOKEN};
 pub use process::{Finished, Process, beacon, root};
 pub use simulator::Simulator;
 pub use virtual_run::virtual_run;

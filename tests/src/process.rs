@@ -1,9 +1,11 @@
 //! Starting, signalling and ending the binary.
 
 use std::{
+    collections::BTreeMap,
     io::Read as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use serde_json::Value;
@@ -19,24 +21,35 @@ pub fn root() -> PathBuf {
 }
 
 /// `beacon`, built if it is not yet.
+#[must_use]
+pub fn beacon() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(BUILT.get_or_init(|| build("beacon-cli")))
+}
+
+/// A program of the services, built if it is not yet: `beacon-api`, `beacon-worker` or `beacon-migrate`.
 ///
 /// # Panics
 /// If cargo cannot build it.
 #[must_use]
-pub fn beacon() -> Command {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    Command::new(BUILT.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let build = ["build", "--quiet", "--locked", "--package", "beacon-cli", "--message-format=json"];
-        let output =
-            Command::new(cargo).args(build).current_dir(root()).output().expect("cargo can be started");
-        assert!(output.status.success(), "cargo cannot build the command");
-        let messages = output.stdout.split(|byte| *byte == b'\n');
-        let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        let executable =
-            messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-        executable.expect("cargo names the executable that it built")
-    }))
+pub fn service(name: &'static str) -> Command {
+    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    Command::new(built.entry(name).or_insert_with(|| build(name)))
+}
+
+/// # Panics
+/// If cargo cannot build it.
+fn build(package: &str) -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build = ["build", "--quiet", "--locked", "--message-format=json", "--package", package];
+    let output = Command::new(cargo).args(build).current_dir(root()).output().expect("cargo can be started");
+    assert!(output.status.success(), "cargo cannot build {package}");
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let executable =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    executable.expect("cargo names the executable that it built")
 }
 
 /// A running `beacon`; dropping it kills it.
@@ -112,6 +125,14 @@ impl Process {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// Waits for its end and gives the exit code; its output was taken before.
+    ///
+    /// # Panics
+    /// If the system does not tell.
+    pub fn ends(&mut self) -> Option<i32> {
+        self.child.wait().expect("a child ends").code()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -130,6 +151,14 @@ impl Process {
         let stderr = errors.join().expect("reading does not panic").expect("the output is text");
         let status = self.child.wait().expect("a child ends");
         Finished { code: status.code(), stdout, stderr }
+    }
+
+    /// Its standard error, to be read while it runs.
+    ///
+    /// # Panics
+    /// If it was taken before.
+    pub fn stderr(&mut self) -> std::process::ChildStderr {
+        self.child.stderr.take().expect("it is piped")
     }
 
     /// Its standard output, to be read while it runs.

@@ -55,7 +55,7 @@ impl DatabaseConfig {
     pub fn options(&self, application: &str) -> Result<PostgresOptions, FileError> {
         let invalid =
             |message: &str| FileError::Invalid { path: "database.url".into(), message: message.to_owned() };
-        let url = self.url.as_ref().ok_or_else(|| {
+        let url = self.url.as_ref().filter(|url| !url.0.is_empty()).ok_or_else(|| {
             invalid(
                 "is not set; set the variable BEACON__DATABASE__URL=postgres://user:password@host/database",
             )

@@ -1,0 +1,222 @@
+//! The services as processes on a private PostgreSQL: submit, work, stop, die, and what is left.
+
+use std::path::Path;
+
+use beacon_testkit::Cluster;
+use beacon_tests::{Deployment, Service, Simulator, root};
+use serde_json::Value;
+
+use crate::SIX_CELLS;
+
+/// A deployment over six simulated endpoints that behave like this.
+fn deployment(folder: &Path, behaviour: &str) -> (Simulator, Deployment) {
+    let simulator = Simulator::start(folder, &SIX_CELLS, behaviour);
+    let deployment = Deployment::new(Cluster::shared(), folder, &simulator.endpoints);
+    (simulator, deployment)
+}
+
+fn unsigned() -> std::path::PathBuf {
+    root().join("examples/unsigned/two-questions.json")
+}
+
+/// All receipts hold, there is one for each execution, and the close counts them (L8).
+fn check_receipts(deployment: &Deployment, folder: &Path, job: &str, executions: usize) {
+    let receipts = deployment.beacon(&["receipts", job]);
+    assert_eq!(receipts.stdout.lines().count(), executions + 1, "{}", receipts.stderr);
+    std::fs::write(folder.join("receipts.jsonl"), &receipts.stdout).unwrap();
+    let ring: Value = serde_json::from_slice(&std::fs::read(folder.join("runner.json")).unwrap()).unwrap();
+    let key = ring[0]["public_key"].as_str().unwrap();
+    let verified =
+        deployment.beacon(&["verify", "receipts.jsonl", "--job", "s.json", "--runner-key", key, "--json"]);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+}
+
+#[test]
+fn a_job_submitted_over_http_is_run_by_workers_and_its_receipts_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let (simulator, deployment) =
+        deployment(folder.path(), "warm = { fixed_s = 0.05 }\nwhen_full = \"reject\"");
+    let api = deployment.start("beacon-api", &[]);
+    let _workers: Vec<Service> = (0..2).map(|_| deployment.start("beacon-worker", &[])).collect();
+
+    let job = api.submit(&deployment.sign(&unsigned()));
+    let ended = api.ended(&job);
+
+    assert_eq!(
+        (&ended["state"], &ended["counts"]["completed"]),
+        (&"completed".into(), &12.into()),
+        "{ended}"
+    );
+    // S1: two workers, one limit.
+    assert_eq!((simulator.count("calls"), simulator.count("rejected")), (12, 0));
+    check_receipts(&deployment, folder.path(), &job, 12);
+}
+
+// L3, L9, C2
+#[test]
+fn a_worker_that_is_killed_costs_no_second_post_of_a_call_whose_result_url_was_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let behaviour = "warm = { fixed_s = 4.0 }\nwindow_s = 1.0";
+    let (simulator, deployment) = deployment(folder.path(), behaviour);
+    let api = deployment.start("beacon-api", &[]);
+    let short = [("BEACON__WORKER__LEASE_S", "2")];
+    let first = deployment.start("beacon-worker", &short);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("result_url_reads", 6);
+
+    first.process.kill();
+    let _second = deployment.start("beacon-worker", &short);
+    let ended = api.ended(&job);
+
+    assert_eq!(ended["counts"]["completed"], 12, "{ended}");
+    assert_eq!(simulator.count("calls"), 12, "every call was re-attached to");
+    check_receipts(&deployment, folder.path(), &job, 12);
+}
+
+// L3: what can be found again is left alone at once; the process ends before its calls do.
+#[test]
+fn sigterm_leaves_calls_that_can_be_found_again_to_the_next_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let behaviour = "warm = { fixed_s = 4.0 }\nwindow_s = 1.0";
+    let (simulator, deployment) = deployment(folder.path(), behaviour);
+    let api = deployment.start("beacon-api", &[]);
+    let mut first = deployment.start("beacon-worker", &[]);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("result_url_reads", 6);
+
+    first.process.signal("TERM");
+    let code = first.process.ends();
+    let (_, waiting) = api.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+    let _second = deployment.start("beacon-worker", &[]);
+    let ended = api.ended(&job);
+
+    assert_eq!(code, Some(0));
+    assert_eq!(waiting["job"]["counts"]["running"], 0, "its leases went back at once: {waiting}");
+    assert_eq!((&ended["counts"]["completed"], simulator.count("calls")), (&12.into(), 12), "{ended}");
+}
+
+// L3: a stale worker writes nothing, and its calls are dropped.
+#[test]
+fn a_worker_that_slept_longer_than_its_lease_writes_nothing_when_it_wakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 1.0 }\ncapacity = 8");
+    let api = deployment.start("beacon-api", &[]);
+    let short = [("BEACON__WORKER__LEASE_S", "1")];
+    let sleeper = deployment.start("beacon-worker", &short);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    while api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"]["counts"]["running"] != 6 {}
+
+    sleeper.process.signal("STOP");
+    let _second = deployment.start("beacon-worker", &short);
+    let ended = api.ended(&job);
+    sleeper.process.signal("CONT");
+    let mut sleeper = sleeper;
+    sleeper.process.signal("TERM");
+    let code = sleeper.process.ends();
+    let (_, after) = api.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+
+    assert_eq!((&ended["counts"]["completed"], code), (&12.into(), Some(0)), "{ended}");
+    assert_eq!(after["job"]["counts"], ended["counts"], "terminal states never change");
+    check_receipts(&deployment, folder.path(), &job, 12);
+}
+
+// L9
+#[test]
+fn a_crash_of_the_database_in_the_middle_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let simulator = Simulator::start(folder.path(), &SIX_CELLS, "warm = { fixed_s = 0.3 }");
+    let cluster = Cluster::start(beacon_testkit::Sync::On).unwrap();
+    let deployment = Deployment::new(&cluster, folder.path(), &simulator.endpoints);
+    let api = deployment.start("beacon-api", &[]);
+    let _worker = deployment.start("beacon-worker", &[("BEACON__WORKER__LEASE_S", "2")]);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("in_flight", 6);
+
+    cluster.crash();
+    let (status, refused) = api.ask("GET", "/ready", b"");
+    cluster.start_again();
+    let ended = api.ended(&job);
+
+    assert_eq!((status, &refused["error"]["code"]), (503, &"store_unavailable".into()), "A6, A2");
+    assert_eq!(ended["counts"]["completed"], 12, "{ended}");
+    check_receipts(&deployment, folder.path(), &job, 12);
+}
+
+// S7
+#[test]
+fn a_cancel_over_http_ends_the_calls_of_a_worker_in_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 60.0 }");
+    let api = deployment.start("beacon-api", &[]);
+    let _worker = deployment.start("beacon-worker", &[]);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("in_flight", 6);
+
+    let (status, cancelled) = api.ask("POST", &format!("/api/v1/jobs/{job}/cancel"), b"");
+    while simulator.count("in_flight") > 0 {}
+
+    assert_eq!(status, 200, "{cancelled}");
+    assert_eq!(
+        (&cancelled["cancelled_in_flight"], &cancelled["cancelled_waiting"], &cancelled["state"]),
+        (&6.into(), &6.into(), &"cancelled".into())
+    );
+}
+
+// A6, O1, O2: nothing starts half-configured, and each refusal says what to do.
+#[test]
+fn a_service_that_lacks_something_refuses_to_start_and_says_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "");
+    std::fs::copy(root().join("examples/keys.json"), folder.path().join("example-ring.json")).unwrap();
+    let empty = Cluster::shared().url(&Cluster::shared().database(None));
+
+    for (program, setting, value, message) in [
+        ("beacon-worker", "BEACON__DATABASE__URL", "", "database.url"),
+        ("beacon-worker", "BEACON__DATABASE__URL", empty.as_str(), "run the migrations up"),
+        ("beacon-worker", "BEACON__WORKER__RUNNER_KEY", "none.key", "beacon keygen"),
+        ("beacon-worker", "BEACON__WORKER__SERVES", "[\"x\"]", "lacks: x"),
+        ("beacon-worker", "BEACON__WORKER__SLOTS", "0", "worker.slots"),
+        ("beacon-worker", "BEACON__ENDPOINTS", "none.toml", "none.toml"),
+        ("beacon-api", "BEACON__API__KEYS", "example-ring.json", "example key"),
+        ("beacon-api", "BEACON__API__KEYS", "none.json", "none.json"),
+        ("beacon-api", "BEACON__API__OPERATOR_TOKEN", "short", "32 characters"),
+        ("beacon-api", "BEACON__API__LISTN", "x", "BEACON__API__LISTN"),
+    ] {
+        let refused = deployment.run(program, &[], &[(setting, value)]);
+        assert_eq!(refused.code, Some(2), "{setting}={value}: {}", refused.stderr);
+        assert!(refused.stderr.contains(message), "{setting}={value}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 0.01 }\ncapacity = 8");
+    let job = deployment.sign(&unsigned());
+    let endpoints = folder.path().join("endpoints.toml").display().to_string();
+    std::fs::write(folder.path().join("job.json"), job).unwrap();
+    let run = deployment.beacon(&["run", "job.json", "--endpoints", &endpoints, "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let id = run.json()["job_id"].as_str().unwrap().to_owned();
+
+    let kept = deployment.run("beacon-migrate", &["prune", "--older-than-days", "1"], &[]);
+    let pruned = deployment.run(
+        "beacon-migrate",
+        &["prune", "--older-than-days", "0", "--export", "old", "--json"],
+        &[],
+    );
+    let jobs = deployment.beacon(&["jobs"]);
+    let down = deployment.run("beacon-migrate", &["down", "1"], &[]);
+    let pending = deployment.run("beacon-migrate", &["verify"], &[]);
+    let up = deployment.run("beacon-migrate", &["up", "--json"], &[]);
+    let verified = deployment.run("beacon-migrate", &["verify"], &[]);
+
+    assert!(kept.stdout.contains("removed 0 of 0"), "{}{}", kept.stdout, kept.stderr);
+    assert_eq!(pruned.json()["removed"], 1, "{}", pruned.stderr);
+    assert!(jobs.stdout.contains("no jobs"), "{}", jobs.stdout);
+    let receipts = std::fs::read_to_string(folder.path().join(format!("old/{id}.receipts.jsonl"))).unwrap();
+    let results = std::fs::read_to_string(folder.path().join(format!("old/{id}.results.jsonl"))).unwrap();
+    assert_eq!((receipts.lines().count(), results.lines().count()), (13, 12));
+    assert_eq!((down.code, pending.code, up.code, verified.code), (Some(0), Some(2), Some(0), Some(0)));
+    assert!(pending.stderr.contains("is not applied"), "{}", pending.stderr);
+}

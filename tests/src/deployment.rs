@@ -1,0 +1,165 @@
+//! A whole deployment: a private PostgreSQL database, the migrations, an API and workers as processes.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use beacon_testkit::Cluster;
+use serde_json::Value;
+
+use crate::{Finished, Process, beacon, http, process::service};
+
+/// The operator's token of every deployment under test.
+pub const TOKEN: &str = "test-only-token-0123456789abcdef0123";
+
+/// A database with its schema, keys, and a configuration of the services.
+#[derive(Debug)]
+pub struct Deployment {
+    folder: PathBuf,
+    url: String,
+    endpoints: PathBuf,
+}
+
+/// A running service, and where it listens.
+#[derive(Debug)]
+pub struct Service {
+    /// The process.
+    pub process: Process,
+    addr: String,
+}
+
+impl Deployment {
+    /// Makes all of it in this folder, on a database of this cluster, for these endpoints.
+    ///
+    /// # Panics
+    /// If a part of it cannot be made.
+    #[must_use]
+    pub fn new(cluster: &Cluster, folder: &Path, endpoints: &Path) -> Self {
+        let database = cluster.database(None);
+        let deployment =
+            Self { folder: folder.to_owned(), url: cluster.url(&database), endpoints: endpoints.to_owned() };
+        for (key, ring) in [("runner.key", "runner.json"), ("signer.key", "keys.json")] {
+            let made = Process::run(folder, &["keygen", "--out", key, "--kid", "signer"]);
+            assert_eq!(made.code, Some(0), "{}", made.stderr);
+            fs::write(folder.join(ring), made.stdout).expect("the folder is writable");
+        }
+        let migrated = deployment.run("beacon-migrate", &["up"], &[]);
+        assert_eq!(migrated.code, Some(0), "{}", migrated.stderr);
+        deployment
+    }
+
+    /// How to reach the database.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a program of the services to its end, with these settings over those of the deployment.
+    #[must_use]
+    pub fn run(&self, program: &'static str, args: &[&str], settings: &[(&str, &str)]) -> Finished {
+        self.process(program, args, settings).wait()
+    }
+
+    /// Starts a worker or an API, and waits until it works.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    #[must_use]
+    pub fn start(&self, program: &'static str, settings: &[(&str, &str)]) -> Service {
+        let mut process = self.process(program, &[], settings);
+        let mut log = BufReader::new(process.stderr());
+        let field = if program == "beacon-api" { "listen" } else { "health" };
+        let mut seen = String::new();
+        let addr = loop {
+            let mut line = String::new();
+            if log.read_line(&mut line).expect("a log is text") == 0 {
+                panic!("{program} ended with {:?}: {seen}", process.ends());
+            }
+            let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(addr) = entry["fields"][field].as_str() {
+                break addr.to_owned();
+            }
+            seen += &line;
+        };
+        // The pipe must not fill up.
+        let keep = self.folder.join(format!("{program}-{}.log", addr.replace(':', "-")));
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            // A log that cannot be kept only costs its reader.
+            let _ = log.read_to_end(&mut rest).and_then(|_| fs::write(keep, rest));
+        });
+        Service { process, addr }
+    }
+
+    fn process(&self, program: &'static str, args: &[&str], settings: &[(&str, &str)]) -> Process {
+        let mut command = service(program);
+        command.args(args).current_dir(&self.folder).stdin(std::process::Stdio::null());
+        command.env("BEACON__DATABASE__URL", &self.url).env("BEACON__ENDPOINTS", &self.endpoints);
+        command.env("BEACON__API__OPERATOR_TOKEN", TOKEN);
+        command.env("BEACON__API__LISTEN", "127.0.0.1:0").env("BEACON__WORKER__HEALTH", "127.0.0.1:0");
+        for (name, value) in settings {
+            command.env(name, value);
+        }
+        Process::of(command)
+    }
+
+    /// Signs an unsigned job now, and gives its bytes.
+    ///
+    /// # Panics
+    /// If it cannot be signed.
+    #[must_use]
+    pub fn sign(&self, job: &Path) -> Vec<u8> {
+        let job = job.display().to_string();
+        let signed = Process::run(
+            &self.folder,
+            &["sign", &job, "--key", "signer.key", "--refresh", "--out", "s.json"],
+        );
+        assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+        fs::read(self.folder.join("s.json")).expect("it was written")
+    }
+
+    /// Runs a command of `beacon` on the deployment's database.
+    #[must_use]
+    pub fn beacon(&self, args: &[&str]) -> Finished {
+        let mut command = beacon();
+        command.args(args).current_dir(&self.folder).env("BEACON__DATABASE__URL", &self.url);
+        Process::of(command).wait()
+    }
+}
+
+impl Service {
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// If nobody answers.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+        let token = format!("authorization: Bearer {TOKEN}\r\n");
+        http::exchange(&self.addr, method, path, &token, body).expect("the service answers")
+    }
+
+    /// Submits a signed job; gives its id.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn submit(&self, job: &[u8]) -> String {
+        let (status, answer) = self.ask("POST", "/api/v1/jobs", job);
+        assert_eq!(status, 202, "{answer}");
+        answer["job_id"].as_str().expect("an accepted job has an id").to_owned()
+    }
+
+    /// The counts of a job once it has ended; each look is an exchange with the API.
+    #[must_use]
+    pub fn ended(&self, job: &str) -> Value {
+        loop {
+            let (_, shown) = self.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+            if shown["job"]["ended_at"].is_string() && shown["job"]["close"].is_object() {
+                return shown["job"].clone();
+            }
+            std::thread::yield_now();
+        }
+    }
+}
