@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod needs;
+mod new_migration;
 mod release;
 mod root;
 mod test;
@@ -28,6 +29,8 @@ enum Task {
     Test(test::TestArguments),
     /// Measure a release build and print figures beside their bounds.
     Bench(bench::BenchArguments),
+    /// Make the files of the next migration of the PostgreSQL schema.
+    NewMigration(new_migration::NewMigration),
     /// Build release archives with checksums and a bill of materials, below target/release-archives.
     Release,
     /// Everything a change must pass: formatting, lints, tidy, docs, tests. Stops at the first failure.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::report(&root::workspace()),
         Task::Test(arguments) => test::report(&arguments),
         Task::Bench(arguments) => bench::report(&arguments),
+        Task::NewMigration(arguments) => new_migration::report(&arguments),
         Task::Release => release::report(),
         Task::Ci => ci::report(),
     };
