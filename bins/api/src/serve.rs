@@ -24,6 +24,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     if operator.is_none() {
         warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
     }
+    let clock = Arc::clone(&runtime.clock);
     let api = Api {
         clock: runtime.clock,
         jobs: runtime.jobs,
@@ -45,7 +46,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listen = listener.local_addr()?;
     Ok(async move {
         info!(%listen, "the API listens on {listen}");
-        beacon_boot::serve(listener, router(api), interrupts.next()).await?;
+        beacon_boot::serve(listener, router(api), clock, interrupts.next()).await?;
         info!("the API has stopped");
         Ok(())
     })

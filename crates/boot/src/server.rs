@@ -3,6 +3,7 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::Router;
+use beacon_domain::Clock;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto::Builder, graceful::GracefulShutdown},
@@ -15,6 +16,8 @@ use tracing::{debug, warn};
 const CONNECTIONS: usize = 4096;
 /// How long a client may take for a request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// After a connection that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How long requests in flight may go on after the stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -22,7 +25,12 @@ const GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The listener is broken for good.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    clock: Arc<dyn Clock>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let builder = builder();
     let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     tokio::pin!(stop);
@@ -37,7 +45,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
                 Err(error) => {
                     // Usually too many open files; some will be closed soon.
                     warn!(%error, "cannot accept a connection: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    clock.sleep_until(clock.monotonic() + PAUSE).await;
                     continue;
                 }
             },
