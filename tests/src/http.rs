@@ -11,7 +11,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// Nobody listens, or the connection broke.
-pub fn exchange(
+pub(crate) fn exchange(
     addr: &str,
     method: &str,
     path: &str,

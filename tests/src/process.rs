@@ -32,7 +32,7 @@ pub fn beacon() -> Command {
 /// # Panics
 /// If cargo cannot build it.
 #[must_use]
-pub fn service(name: &'static str) -> Command {
+pub(crate) fn service(name: &'static str) -> Command {
     static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     Command::new(built.entry(name).or_insert_with(|| build(name)))

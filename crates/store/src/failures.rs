@@ -24,24 +24,20 @@ impl Failures {
 
     /// The most frequent first.
     pub(crate) fn by_frequency(self) -> Vec<Failure> {
-        let mut failures: Vec<Failure> = self
-            .found
-            .into_iter()
-            .map(|((endpoint, state, code), (executions, message))| Failure {
-                endpoint,
-                state,
-                code,
-                executions,
-                message,
-            })
-            .collect();
-        failures.sort_by(|one, other| {
-            let order =
-                |failure: &Failure| (failure.endpoint.clone(), failure.state, failure.code.to_string());
-            other.executions.cmp(&one.executions).then_with(|| order(one).cmp(&order(other)))
+        let failures = self.found.into_iter().map(|((endpoint, state, code), (executions, message))| {
+            Failure { endpoint, state, code, executions, message }
         });
-        failures
+        sorted(failures.collect())
     }
+}
+
+/// The most frequent first; what is as frequent comes in the order of endpoint, state and code.
+pub(crate) fn sorted(mut failures: Vec<Failure>) -> Vec<Failure> {
+    failures.sort_by(|one, other| {
+        let order = |failure: &Failure| (failure.endpoint.clone(), failure.state, failure.code.to_string());
+        other.executions.cmp(&one.executions).then_with(|| order(one).cmp(&order(other)))
+    });
+    failures
 }
 
 /// What kept an execution from its answer: its error, or, if only its time ran out, what its last attempt had met.

@@ -1,10 +1,19 @@
 //! Fair shares of one endpoint: start-time fair queueing over keys (weighted), then over the jobs of a key (S4).
-//! Lives in memory only: after a restart everybody starts equal.
+//! In memory and in SQLite it lives in memory only: after a restart everybody starts equal. PostgreSQL keeps it with the
+//! endpoint, because there many processes share one endpoint.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
+
+use serde::{Deserialize, Serialize};
 
 /// The most idle members remembered; whoever is forgotten starts at the current virtual time, as anyone new.
 const REMEMBERED: usize = 1024;
+
+/// The most idle keys whose jobs' shares are kept where they are written down.
+const WRITTEN: usize = 64;
 
 /// Who may get the next slot.
 #[derive(Debug, Clone)]
@@ -18,13 +27,15 @@ pub(crate) struct Candidate<J> {
 }
 
 /// The shares of one endpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound(serialize = "J: Eq + Hash + Serialize", deserialize = "J: Eq + Hash + Deserialize<'de>"))]
 pub(crate) struct Lane<J> {
     keys: Shares<String>,
     jobs: HashMap<String, Shares<J>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound(serialize = "K: Eq + Hash + Serialize", deserialize = "K: Eq + Hash + Deserialize<'de>"))]
 struct Shares<K> {
     now: f64,
     next: HashMap<K, f64>,
@@ -65,6 +76,18 @@ impl<J: Copy + Eq + Hash + Ord> Lane<J> {
         }
         self.forget();
         Ok(given)
+    }
+
+    /// Forgets everybody who would start at the current virtual time anyway: who gets the next slots stays the same.
+    /// Keys without a candidate are kept up to a bound.
+    pub(crate) fn shorten(&mut self, candidates: &[Candidate<J>]) {
+        self.keys.forget_idle();
+        self.jobs.values_mut().for_each(Shares::forget_idle);
+        if self.jobs.len() > WRITTEN {
+            let present: HashSet<&str> = candidates.iter().map(|candidate| candidate.key.as_str()).collect();
+            let ahead = &self.keys.next;
+            self.jobs.retain(|key, _| present.contains(key.as_str()) || ahead.contains_key(key));
+        }
     }
 
     fn first(&self, candidates: &[Candidate<J>]) -> Option<usize> {
@@ -113,9 +136,13 @@ impl<K: Eq + Hash> Shares<K> {
 
     fn forget(&mut self) {
         if self.next.len() > REMEMBERED {
-            let now = self.now;
-            self.next.retain(|_, next| *next > now);
+            self.forget_idle();
         }
+    }
+
+    fn forget_idle(&mut self) {
+        let now = self.now;
+        self.next.retain(|_, next| *next > now);
     }
 }
 

@@ -1,11 +1,14 @@
-//! Where jobs are kept: in memory, or in one SQLite file. Both hold the same contract, which is the shared suite
-//! `beacon_testkit::conformance`. The only SQL of the project is here.
+//! Where jobs are kept: in memory, in one SQLite file, or in PostgreSQL for many processes. All hold the same contract,
+//! which is the shared suite `beacon_testkit::conformance`. The only SQL of the project is here.
 
 mod failures;
 mod fair;
 mod memory;
+pub mod migrate;
+mod postgres;
 mod rules;
 mod sqlite;
 
 pub use memory::MemoryStore;
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{OpenMode, SqliteStore};

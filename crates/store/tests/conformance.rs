@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
-use beacon_store::{MemoryStore, OpenMode, SqliteStore};
+mod database;
+
+use beacon_store::{MemoryStore, OpenMode, PostgresStore, SqliteStore};
 use beacon_testkit::conformance::{Scene, twins};
 use tempfile::TempDir;
 
@@ -16,12 +18,29 @@ async fn in_a_file() -> (SqliteStore, TempDir) {
     (store, folder)
 }
 
+async fn in_postgres() -> (PostgresStore, ()) {
+    (database::store().await, ())
+}
+
 mod memory {
     beacon_testkit::store_conformance!(super::in_memory);
 }
 
 mod sqlite {
     beacon_testkit::store_conformance!(super::in_a_file);
+}
+
+mod postgres {
+    beacon_testkit::store_conformance!(super::in_postgres);
+}
+
+#[tokio::test]
+async fn memory_and_postgres_answer_the_same_to_random_histories() {
+    for seed in 0..8 {
+        let (store, ()) = in_postgres().await;
+
+        twins::play(seed, &Scene::new(MemoryStore::new()), &Scene::new(store)).await;
+    }
 }
 
 #[tokio::test]

@@ -98,7 +98,8 @@ async fn damaged(by: &str) -> (SqliteStore, JobId, tempfile::TempDir) {
     let job = acceptance.job;
     SqliteStore::open(&path, OpenMode::Run).unwrap().accept(acceptance).await.unwrap();
     rusqlite::Connection::open(&path).unwrap().execute_batch(by).unwrap();
-    (SqliteStore::open(&path, OpenMode::Run).unwrap(), job, folder)
+    // The first one may still be on its way out, with its lock.
+    (SqliteStore::open(&path, OpenMode::Shared).unwrap(), job, folder)
 }
 
 #[tokio::test]

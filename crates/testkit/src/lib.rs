@@ -1,7 +1,10 @@
-//! For tests only: a manual clock, builders, a scripted endpoint, and the suite that every store must pass.
+//! For tests only: a manual clock, builders, a scripted endpoint, a private PostgreSQL cluster, and the suite
+//! that every store must pass.
 
 mod builders;
 mod clock;
+#[cfg(unix)]
+mod cluster;
 pub mod conformance;
 mod scripted;
 mod specs;
@@ -10,6 +13,8 @@ pub use builders::{
     LEASE, accept, claim, completed, completed_at_cost, endpoint_of, failed, retry, timed_out,
 };
 pub use clock::ManualClock;
+#[cfg(unix)]
+pub use cluster::{Cluster, ClusterError, Sync};
 pub use scripted::{
     endpoint::ScriptedEndpoint,
     request::SeenRequest,

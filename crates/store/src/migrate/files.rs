@@ -1,0 +1,64 @@
+//! The migrations, embedded in the program.
+
+use sha2::{Digest as _, Sha256};
+
+/// One step of the schema, both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// From 1, without gaps.
+    pub version: u32,
+    /// What it is about.
+    pub name: &'static str,
+    /// The way forward.
+    pub up: &'static str,
+    /// The way back.
+    pub down: &'static str,
+}
+
+/// All migrations, in order. A new one is added at the end; those that are there never change.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "init",
+    up: include_str!("../../../../migrations/postgres/0001_init.up.sql"),
+    down: include_str!("../../../../migrations/postgres/0001_init.down.sql"),
+}];
+
+/// The first line of a migration that cannot run in a transaction.
+const OUTSIDE: &str = "-- outside a transaction";
+
+impl Migration {
+    /// The SHA-256 of both ways.
+    #[must_use]
+    pub fn checksum(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.up);
+        hash.update([0]);
+        hash.update(self.down);
+        hash.finalize().into()
+    }
+
+    /// Whether this way runs in a transaction.
+    pub(crate) fn in_transaction(sql: &str) -> bool {
+        !sql.starts_with(OUTSIDE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_from_one_without_gaps() {
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+
+        assert_eq!(versions, (1..).take(MIGRATIONS.len()).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn a_checksum_is_of_both_ways() {
+        let one = Migration { version: 1, name: "x", up: "ab", down: "c" };
+        let other = Migration { up: "a", down: "bc", ..one };
+
+        assert_ne!(one.checksum(), other.checksum());
+    }
+}

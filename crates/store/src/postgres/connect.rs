@@ -1,0 +1,76 @@
+//! Connections: the pool, and single ones that need a session. TLS by rustls, where the URL's `sslmode` wants it.
+
+use std::sync::Arc;
+
+use beacon_domain::StoreError;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use rustls::{
+    ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer, pki_types::pem::PemObject as _,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{
+    error::{explain, unavailable},
+    options::{PostgresOptions, place},
+    transaction::Connections,
+};
+
+/// A connection with a session of its own.
+pub(crate) type Session = (
+    tokio_postgres::Client,
+    tokio_postgres::Connection<
+        tokio_postgres::Socket,
+        <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+    >,
+);
+
+impl PostgresOptions {
+    /// The pool; nothing is connected yet.
+    pub(crate) fn pool(&self) -> Result<Connections, StoreError> {
+        let config = self.config()?;
+        let place = place(&config);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(config, self.tls()?, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(self.connections.max(1))
+            .wait_timeout(Some(self.patience))
+            .create_timeout(Some(self.patience))
+            .runtime(Runtime::Tokio1)
+            .build();
+        let pool =
+            pool.map_err(|error| unavailable("cannot make a pool of connections".to_owned(), error))?;
+        Ok(Connections { pool, place: place.into(), statement_timeout: self.statement_timeout })
+    }
+
+    /// A connection around a pooler.
+    pub(crate) async fn session(&self) -> Result<Session, StoreError> {
+        let config = self.direct_config()?;
+        let tls = self.tls()?;
+        config.connect(tls).await.map_err(|error| explain(&place(&config), "connect", error))
+    }
+
+    fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
+        let mut roots = RootCertStore::empty();
+        match &self.ca_pem {
+            Some(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    let certificate = certificate.map_err(|error| {
+                        unavailable("the database's CA file is no PEM text".to_owned(), error)
+                    })?;
+                    let added = roots.add(certificate);
+                    added.map_err(|error| {
+                        unavailable("the database's CA file has no certificate".to_owned(), error)
+                    })?;
+                }
+            }
+            // A system without certificates can still connect without TLS; with TLS it is told that nothing is trusted.
+            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unavailable("cannot set up TLS".to_owned(), error))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(MakeRustlsConnect::new(config))
+    }
+}

@@ -1,0 +1,269 @@
+//! The store in PostgreSQL: any number of processes on any number of machines share it.
+
+mod accept;
+mod cancel;
+mod cells;
+mod claim;
+mod codec;
+mod connect;
+mod counts;
+mod end;
+mod error;
+mod failures;
+mod lease;
+mod load;
+mod locks;
+mod options;
+mod ready;
+mod reap;
+mod record;
+mod result;
+mod retention;
+mod room;
+mod signal;
+mod stale;
+mod store;
+mod transaction;
+mod view;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use beacon_domain::{
+    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionRecord, Failure,
+    JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped,
+    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+};
+use beacon_spec::{Close, Timestamp};
+use tokio::task::JoinHandle;
+
+pub(crate) use error::{Fault, explain, unavailable};
+pub use options::PostgresOptions;
+pub(crate) use options::place;
+use signal::Signals;
+use store::Core;
+pub(crate) use transaction::{Kind, Tx, Work};
+
+/// From so many executions on, the statistics are brought up to date after a load.
+const MANY: usize = 10_000;
+
+/// Jobs in a PostgreSQL database. Share it as `Arc`.
+pub struct PostgresStore {
+    core: Core,
+    wakeups: Arc<Wakeups>,
+    signals: Arc<Signals>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl PostgresStore {
+    /// Connects, and checks that the schema is the one of this version. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] says what is wrong and what to do, and never shows a password.
+    pub async fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
+        let connections = options.pool()?;
+        connections.run(&crate::migrate::Check { place: connections.place.clone() }).await?;
+        let wakeups = Arc::new(Wakeups::new());
+        let signals = Arc::new(Signals::new(wakeups.clone()));
+        let tasks = [
+            tokio::spawn(signals.clone().send(connections.clone())),
+            tokio::spawn(signals.clone().listen(options)),
+        ];
+        Ok(Self { core: Core::new(connections), wakeups, signals, tasks })
+    }
+
+    /// Hints that looking again may pay, from this process and from others.
+    #[must_use]
+    pub fn wakeups(&self) -> Arc<Wakeups> {
+        self.wakeups.clone()
+    }
+
+    /// Deletes jobs that ended before `before`, at most about `rows` of their rows in each transaction, until none is
+    /// left or `most` are gone. Nonces and signature points stay: what was replayed once stays refused.
+    ///
+    /// # Errors
+    /// The database cannot be reached; what was deleted stays deleted, and a second call goes on.
+    pub async fn delete_ended_before(
+        &self,
+        before: Timestamp,
+        most: u32,
+        rows: u32,
+    ) -> Result<u32, StoreError> {
+        retention::delete_ended_before(&self.core, before, most, rows).await
+    }
+
+    /// Ends the tasks and closes the connections.
+    pub async fn shut_down(mut self) {
+        for task in &mut self.tasks {
+            task.abort();
+            // It was cancelled, as asked.
+            let _ = task.await;
+        }
+        self.core.connections.pool.close();
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").field("place", &self.core.connections.place).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl JobStore for PostgresStore {
+    async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
+        let executions = &acceptance.plan.executions;
+        let mut seen = std::collections::HashSet::new();
+        let used = executions.iter().filter_map(|execution| execution.endpoint.as_ref());
+        let ids: Vec<&EndpointId> = used.filter(|endpoint| seen.insert(*endpoint)).collect();
+        let places = self.core.endpoints(&ids).await?;
+        let endpoints: Vec<_> = ids.into_iter().zip(places).collect();
+        let work = accept::Accept { core: &self.core, acceptance: &acceptance, endpoints: &endpoints };
+        let accepted = self.core.connections.run(&work).await?;
+        if let Accepted::New(job) = accepted {
+            if executions.len() >= MANY {
+                self.core.connections.analyze().await;
+            }
+            self.signals.tell([Topic::Queue, Topic::Job(job)]);
+        }
+        Ok(accepted)
+    }
+
+    async fn cancel(
+        &self,
+        job: JobId,
+        reason: CancelReason,
+        now: Timestamp,
+    ) -> Result<Cancelled, StoreError> {
+        let work = cancel::Cancel { core: &self.core, job, why: &reason, now };
+        let cancelled = self.core.connections.run(&work).await?;
+        self.signals.tell([Topic::Queue, Topic::Job(job)]);
+        Ok(cancelled)
+    }
+
+    async fn unclosed(&self, n: u32) -> Result<Vec<JobId>, StoreError> {
+        self.core.connections.run(&view::Unclosed(n)).await
+    }
+
+    async fn receipt_leaves(
+        &self,
+        job: JobId,
+        after: Option<u32>,
+        n: u32,
+    ) -> Result<Vec<ReceiptLeaf>, StoreError> {
+        self.core.connections.run(&view::Leaves { job, after, limit: n }).await
+    }
+
+    async fn close(&self, job: JobId, close: Close) -> Result<(), StoreError> {
+        self.core.connections.run(&end::CloseJob { core: &self.core, job, close: &close }).await?;
+        self.signals.tell([Topic::Job(job)]);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl WorkQueue for PostgresStore {
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        let ids: Vec<&EndpointId> = claim.rooms.iter().map(|room| &room.endpoint).collect();
+        let places = self.core.endpoints(&ids).await?;
+        let work = claim::ClaimWork { core: &self.core, claim: &claim, places: &places };
+        let (claimed, jobs) = self.core.connections.run(&work).await?;
+        self.signals.tell(jobs.into_iter().map(Topic::Job));
+        Ok(claimed)
+    }
+
+    async fn renew(
+        &self,
+        leases: Vec<LeaseKey>,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Vec<Renewed>, StoreError> {
+        self.core.connections.run(&lease::Renew { core: &self.core, leases: &leases, lease, now }).await
+    }
+
+    async fn checkpoint(&self, lease: LeaseKey, token: ResumeToken) -> Result<bool, StoreError> {
+        self.core.connections.run(&lease::Checkpoint { lease, token: &token }).await
+    }
+
+    async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError> {
+        let work = record::Record { core: &self.core, recordings: &recordings, now };
+        let report = self.core.connections.run(&work).await?;
+        let jobs = recordings.iter().map(|recording| recording.lease.execution.job);
+        let jobs: BTreeSet<JobId> = jobs.collect();
+        let queued = recordings.iter().any(|recording| matches!(recording.outcome, Outcome::Retry { .. }));
+        let queue = queued || !report.batches_done.is_empty() || !report.jobs_ended.is_empty();
+        self.signals.tell(jobs.into_iter().map(Topic::Job).chain(queue.then_some(Topic::Queue)));
+        Ok(report)
+    }
+
+    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
+        let given = self
+            .core
+            .connections
+            .run(&lease::GiveBack { core: &self.core, leases: &leases, not_before })
+            .await?;
+        let jobs: BTreeSet<JobId> = leases.iter().map(|lease| lease.execution.job).collect();
+        self.signals.tell(jobs.into_iter().map(Topic::Job).chain([Topic::Queue]));
+        Ok(given)
+    }
+
+    async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
+        let connections = &self.core.connections;
+        let mut timed_out = 0;
+        let (mut batches, mut jobs) = (Vec::new(), Vec::new());
+        // A job at a time: each is held alone, and two held by one transaction could be a circle.
+        for job in connections.run(&reap::LateJobs { n, now }).await? {
+            let (executions, ended) = connections.run(&cancel::TimeOut { job, now }).await?;
+            timed_out += executions;
+            ended.report(&mut batches, &mut jobs);
+        }
+        let mut reaped = connections.run(&reap::Expired { n, now }).await?;
+        reaped.timed_out = timed_out;
+        batches.append(&mut reaped.batches_done);
+        jobs.append(&mut reaped.jobs_ended);
+        (reaped.batches_done, reaped.jobs_ended) = (batches, jobs);
+        if reaped.leases_returned > 0 || timed_out > 0 || !reaped.batches_done.is_empty() {
+            let ended = reaped.jobs_ended.iter().map(|ended| Topic::Job(ended.job));
+            self.signals.tell(ended.chain([Topic::Queue]));
+        }
+        Ok(reaped)
+    }
+}
+
+#[async_trait]
+impl JobView for PostgresStore {
+    async fn job(&self, job: JobId) -> Result<Option<JobSummary>, StoreError> {
+        self.core.connections.run(&view::One(job)).await
+    }
+
+    async fn jobs(&self, filter: JobFilter) -> Result<Page<JobSummary>, StoreError> {
+        self.core.connections.run(&view::Jobs(&filter)).await
+    }
+
+    async fn matrix(&self, job: JobId) -> Result<Matrix, StoreError> {
+        self.core.connections.run(&cells::MatrixOf(job)).await
+    }
+
+    async fn records(
+        &self,
+        job: JobId,
+        after: Option<u32>,
+        limit: u32,
+    ) -> Result<Vec<ExecutionRecord>, StoreError> {
+        self.core.connections.run(&cells::Records { job, after, limit }).await
+    }
+
+    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
+        self.core.connections.run(&view::ProgressOf(job)).await
+    }
+
+    async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
+        self.core.connections.run(&failures::FailuresOf(job)).await
+    }
+}

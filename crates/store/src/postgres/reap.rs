@@ -1,0 +1,99 @@
+//! Expired leases go back to the queue, and jobs past their deadline end (L7). Any number of reapers may run.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use beacon_domain::{ExecutionState, Reaped};
+use beacon_spec::Timestamp;
+use tokio_postgres::types::Type;
+
+use super::{
+    codec::{At, int, named},
+    counts::Deltas,
+    end::settle_batches,
+    error::Fault,
+    locks::lock_jobs,
+    result::Results,
+    transaction::{Kind, Tx, Work},
+};
+use crate::rules::{MOST_EXPIRIES, budget_error, poison_error};
+
+/// The jobs whose deadline has passed.
+pub(crate) struct LateJobs {
+    pub(crate) n: u32,
+    pub(crate) now: Timestamp,
+}
+
+#[async_trait]
+impl Work for LateJobs {
+    type Output = Vec<i64>;
+    const NAME: &'static str = "late_jobs";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<i64>, Fault> {
+        const LATE: &str = "-- reap::late_jobs
+            SELECT no FROM beacon.jobs WHERE ended_at IS NULL AND deadline <= $1 ORDER BY deadline, no LIMIT $2";
+        let (now, most) = (At::from(self.now), i64::from(self.n));
+        let lines = tx.rows(LATE, &[(&now, Type::TIMESTAMPTZ), (&most, Type::INT8)]).await?;
+        lines.iter().map(|line| line.get(0)).collect()
+    }
+}
+
+/// Returns expired leases. What another reaper or a recording holds now is left to it.
+pub(crate) struct Expired {
+    pub(crate) n: u32,
+    pub(crate) now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Expired {
+    type Output = Reaped;
+    const NAME: &'static str = "expired";
+    const KIND: Kind = Kind::Queue;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<Reaped, Fault> {
+        const JOBS: &str = "-- reap::jobs
+            SELECT DISTINCT job FROM (SELECT job FROM beacon.executions WHERE state = 'running' AND lease_until <= $1
+                ORDER BY lease_until, job, n LIMIT $2) AS expired";
+        const RETURN: &str = "-- reap::return
+            WITH expired AS MATERIALIZED (SELECT job, n FROM beacon.executions
+                WHERE state = 'running' AND lease_until <= $1 AND job = ANY($3)
+                ORDER BY lease_until, job, n LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE beacon.executions SET expiries = expiries + 1, worker = NULL, lease_until = NULL,
+                state = CASE WHEN reason IS NOT NULL THEN 'cancelled' WHEN expiries + 1 >= $4 THEN 'failed' ELSE 'queued' END,
+                not_before = '1970-01-01 00:00:00+00',
+                resume = CASE WHEN reason IS NULL AND expiries + 1 < $4 THEN resume END
+            FROM expired JOIN beacon.jobs ON no = expired.job
+            WHERE executions.job = expired.job AND executions.n = expired.n
+            RETURNING executions.job, executions.n, executions.batch, executions.state";
+        let (now, most) = (At::from(self.now), i64::from(self.n));
+        let (now, most) = ((&now as _, Type::TIMESTAMPTZ), (&most as _, Type::INT8));
+        let jobs = tx.rows(JOBS, &[now.clone(), most.clone()]).await?;
+        let jobs = jobs.iter().map(|line| line.get(0)).collect::<Result<BTreeSet<i64>, _>>()?;
+        if jobs.is_empty() {
+            return Ok(Reaped::default());
+        }
+        lock_jobs(tx, jobs.iter().copied(), alone).await?;
+        let jobs: Vec<i64> = jobs.into_iter().collect();
+        let expiries = int(MOST_EXPIRIES);
+        let values = [now, most, (&jobs, Type::INT8_ARRAY), (&expiries, Type::INT4)];
+        let mut reaped = Reaped::default();
+        let (mut deltas, mut results) = (Deltas::default(), Results::default());
+        for line in &tx.rows(RETURN, &values).await? {
+            let (cell, state) = ((line.get(0)?, line.get(1)?), named(line, 3)?);
+            deltas.moved((cell.0, line.get(2)?), ExecutionState::Running, state);
+            match state {
+                ExecutionState::Queued => reaped.leases_returned += 1,
+                ExecutionState::Failed => results.failed(cell, &poison_error(), None)?,
+                _ => results.failed(cell, &budget_error(), None)?,
+            }
+        }
+        futures::try_join!(results.write(tx), deltas.hold(tx))?;
+        let done = deltas.write(tx, None).await?;
+        let ended = settle_batches(tx, &done, self.now).await?;
+        ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
+        Ok(reaped)
+    }
+}

@@ -1,0 +1,187 @@
+//! How much may be claimed, and what bounds it (S1, O3, S11): counted from live leases, while the rows that decide are
+//! held. So a limit holds over all processes, and nothing has to be given back after a crash.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use beacon_domain::{AccountId, Bound, Claim, Room};
+use tokio_postgres::types::Type;
+
+use super::{codec::maybe_text, error::Fault, store::Core, transaction::Tx};
+use crate::{
+    fair::Lane,
+    rules::{SharedRoom, day, tightest},
+};
+
+/// The row of `accounts` that stands for the limit over everything.
+const EVERYTHING: &str = "";
+
+/// An endpoint whose row is held.
+#[derive(Debug)]
+pub(crate) struct HeldEndpoint {
+    pub(crate) lane: Lane<i64>,
+    /// Gate, limit, account, bound and lane as they are stored.
+    stored: [Option<String>; 4],
+    limit: Option<i32>,
+}
+
+/// Everything that bounds a claim.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    pub(crate) endpoints: BTreeMap<i32, HeldEndpoint>,
+    pub(crate) shared: SharedRoom,
+    /// Live leases of these endpoints and of all that share an account with them, with that account.
+    running: HashMap<i32, (Option<String>, u32)>,
+    writes: BTreeMap<i32, ([Option<String>; 4], i32)>,
+}
+
+impl Rooms {
+    /// Locks what decides (accounts, then endpoints, in the order of their keys), then counts.
+    pub(crate) async fn hold(core: &Core, tx: &Tx, claim: &Claim, places: &[i32]) -> Result<Self, Fault> {
+        lock_accounts(core, tx, claim).await?;
+        let endpoints = lock_endpoints(tx, places).await?;
+        let accounts: Vec<&str> =
+            claim.rooms.iter().filter_map(|room| room.account.as_ref()).map(AccountId::as_str).collect();
+        let (running, shared) = futures::try_join!(running(tx, places, &accounts), shared_room(tx, claim))?;
+        Ok(Self { endpoints, shared, running, writes: BTreeMap::new() })
+    }
+
+    /// Room on one endpoint, and what is the tightest bound.
+    pub(crate) fn free(&self, claim: &Claim, room: &Room, endpoint: i32) -> (Bound, u32) {
+        let running = self.running.get(&endpoint).map_or(0, |(_, running)| *running);
+        let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
+        let account = limit.map_or(u32::MAX, |limit| {
+            let of_account = self.running.iter().filter(|(no, (account, _))| {
+                **no == endpoint || account.as_deref() == Some(limit.account.as_str())
+            });
+            limit.limit.saturating_sub(of_account.map(|(_, (_, running))| *running).sum())
+        });
+        tightest(self.shared, room.limit.saturating_sub(running), account, room.free)
+    }
+
+    /// So many leases were given; notes what is to be stored of the endpoint.
+    pub(crate) fn give(
+        &mut self,
+        room: &Room,
+        endpoint: i32,
+        given: u32,
+        bound: Option<Bound>,
+    ) -> Result<(), Fault> {
+        self.shared.take(given);
+        let account = room.account.as_ref().map(|account| account.as_str().to_owned());
+        let running = self.running.entry(endpoint).or_default();
+        *running = (account.clone(), running.1 + given);
+        let Some(held) = self.endpoints.get(&endpoint) else { return Ok(()) };
+        // Nobody's turn has changed if nothing was given.
+        let lane = if given == 0 { held.stored[3].clone() } else { Some(super::codec::text(&held.lane)?) };
+        let new = [Some(super::codec::text(&room.gate)?), account, maybe_text(bound.as_ref())?, lane];
+        let limit = super::codec::int(room.limit);
+        if held.stored == new && held.limit == Some(limit) {
+            self.writes.remove(&endpoint);
+        } else {
+            self.writes.insert(endpoint, (new, limit));
+        }
+        Ok(())
+    }
+
+    /// Stores what is news.
+    pub(crate) async fn write(&self, tx: &Tx) -> Result<(), Fault> {
+        const WRITE: &str = "-- room::write
+            UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
+                bound = new.bound, lane = new.lane
+            FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[])
+                AS new (no, max_in_flight, gate, account, bound, lane)
+            WHERE endpoints.no = new.no";
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<i32> = self.writes.keys().copied().collect();
+        let limits: Vec<i32> = self.writes.values().map(|(_, limit)| *limit).collect();
+        let column = |at: usize| self.writes.values().map(|(new, _)| new[at].as_deref()).collect::<Vec<_>>();
+        let [gates, accounts, bounds, lanes] = [column(0), column(1), column(2), column(3)];
+        let values = [
+            (&places as _, Type::INT4_ARRAY),
+            (&limits as _, Type::INT4_ARRAY),
+            (&gates as _, Type::TEXT_ARRAY),
+            (&accounts as _, Type::TEXT_ARRAY),
+            (&bounds as _, Type::TEXT_ARRAY),
+            (&lanes as _, Type::TEXT_ARRAY),
+        ];
+        tx.execute(WRITE, &values).await.map(drop)
+    }
+}
+
+async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault> {
+    const LOCK: &str = "-- room::lock_accounts
+        SELECT id FROM beacon.accounts WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+    const ADD: &str = "-- room::add_accounts
+        INSERT INTO beacon.accounts (id) SELECT unnest($1::text[]) ORDER BY 1 ON CONFLICT DO NOTHING";
+    let limited =
+        |room: &&Room| claim.accounts.iter().any(|limit| Some(&limit.account) == room.account.as_ref());
+    let accounts = claim.rooms.iter().filter(limited).filter_map(|room| room.account.as_ref());
+    let mut wanted: BTreeSet<&str> = accounts.map(AccountId::as_str).collect();
+    if claim.global_limit.is_some() {
+        wanted.insert(EVERYTHING);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<&str> = wanted.into_iter().collect();
+    let known = {
+        let known = super::store::locked(&core.accounts);
+        wanted.iter().all(|account| known.contains(*account))
+    };
+    if !known {
+        tx.execute(ADD, &[(&wanted, Type::TEXT_ARRAY)]).await?;
+    }
+    let locked = tx.rows(LOCK, &[(&wanted, Type::TEXT_ARRAY)]).await?;
+    if locked.len() == wanted.len() {
+        return Ok(());
+    }
+    // Somebody removed one, or it was added by a transaction that did not commit: it is added the next time.
+    super::store::locked(&core.accounts).clear();
+    Err(Fault::Raced)
+}
+
+async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
+    const LOCK: &str = "-- room::lock_endpoints
+        SELECT no, max_in_flight, gate, account, bound, lane FROM beacon.endpoints WHERE no = ANY($1)
+        ORDER BY no FOR NO KEY UPDATE";
+    let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
+    let held = |line: &super::transaction::Line| {
+        let lane: Option<String> = line.get(5)?;
+        let stored = [line.get(2)?, line.get(3)?, line.get(4)?, lane];
+        let lane = super::codec::maybe_json(line, 5)?.unwrap_or_default();
+        Ok((line.get(0)?, HeldEndpoint { lane, stored, limit: line.get(1)? }))
+    };
+    lines.iter().map(held).collect()
+}
+
+async fn running(
+    tx: &Tx,
+    places: &[i32],
+    accounts: &[&str],
+) -> Result<HashMap<i32, (Option<String>, u32)>, Fault> {
+    const RUNNING: &str = "-- room::running
+        SELECT no, account, (SELECT count(*) FROM beacon.executions WHERE state = 'running' AND endpoint = no)
+        FROM (SELECT no, account FROM beacon.endpoints WHERE no = ANY($1)
+            UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked";
+    let lines = tx.rows(RUNNING, &[(&places, Type::INT4_ARRAY), (&accounts, Type::TEXT_ARRAY)]).await?;
+    lines.iter().map(|line| Ok((line.get(0)?, (line.get(1)?, super::codec::big(line, 2)?)))).collect()
+}
+
+async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
+    const ALL: &str = "-- room::all_running
+        SELECT count(*) FROM beacon.executions WHERE state = 'running'";
+    const SPENT: &str = "-- room::spent
+        SELECT micros FROM beacon.spend WHERE day = $1";
+    let mut shared = SharedRoom { worker: claim.at_most, global: u32::MAX, spendable: true };
+    if let Some(limit) = claim.global_limit {
+        shared.global = limit.saturating_sub(super::codec::big(&tx.one(ALL, &[]).await?, 0)?);
+    }
+    if let Some(budget) = claim.day_budget {
+        let spent = tx.maybe(SPENT, &[(&day(claim.now), Type::INT8)]).await?;
+        let spent: i64 = spent.map(|line| line.get(0)).transpose()?.unwrap_or(0);
+        shared.spendable = u64::try_from(spent).unwrap_or(0) < budget.cap_micros;
+    }
+    Ok(shared)
+}

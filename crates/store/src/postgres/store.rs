@@ -1,0 +1,77 @@
+//! What all transactions of one process share: connections, and what never changes once read.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use beacon_domain::{EndpointId, JobId, StoreError};
+
+use super::{
+    claim::Endpoints,
+    codec::Frozen,
+    error::Fault,
+    transaction::{Connections, Tx},
+};
+
+/// Jobs whose frozen part is kept at hand.
+const FROZEN: usize = 64;
+
+/// Connections, and a memory of what never changes.
+pub(crate) struct Core {
+    pub(crate) connections: Connections,
+    /// Numbers of jobs.
+    pub(crate) numbers: Mutex<HashMap<JobId, i64>>,
+    /// Accounts that have their row.
+    pub(crate) accounts: Mutex<HashSet<String>>,
+    endpoints: Mutex<HashMap<EndpointId, i32>>,
+    frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
+}
+
+impl Core {
+    /// Nothing is known yet.
+    pub(crate) fn new(connections: Connections) -> Self {
+        Self {
+            connections,
+            numbers: Mutex::default(),
+            accounts: Mutex::default(),
+            endpoints: Mutex::default(),
+            frozen: Mutex::default(),
+        }
+    }
+
+    /// The numbers of endpoints, new or known, in the order asked.
+    pub(crate) async fn endpoints(&self, ids: &[&EndpointId]) -> Result<Vec<i32>, StoreError> {
+        let unknown: Vec<&EndpointId> = {
+            let known = locked(&self.endpoints);
+            ids.iter().copied().filter(|id| !known.contains_key(*id)).collect()
+        };
+        if !unknown.is_empty() {
+            let found = self.connections.run(&Endpoints { ids: unknown }).await?;
+            locked(&self.endpoints).extend(found.into_iter().map(|(id, no)| (EndpointId::new(id), no)));
+        }
+        let known = locked(&self.endpoints);
+        Ok(ids.iter().filter_map(|id| known.get(*id).copied()).collect())
+    }
+
+    /// What never changes about a job.
+    pub(crate) async fn frozen(&self, tx: &Tx, job: i64) -> Result<Arc<Frozen>, Fault> {
+        if let Some(frozen) = locked(&self.frozen).get(&job) {
+            return Ok(frozen.clone());
+        }
+        let loaded = Arc::new(Frozen::load(tx, job).await?);
+        let mut frozen = locked(&self.frozen);
+        if frozen.len() >= FROZEN {
+            frozen.clear();
+        }
+        frozen.insert(job, loaded.clone());
+        // The job may be a later one under the id of a job that retention removed.
+        locked(&self.numbers).insert(loaded.id, job);
+        Ok(loaded)
+    }
+}
+
+/// Nothing panics while it holds one of these; if it did, what is inside is still a memory of what was read.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

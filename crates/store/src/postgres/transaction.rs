@@ -1,0 +1,258 @@
+//! Named transactions: time limits, settings that end with them, and bounded retries.
+//!
+//! Nothing here outlives a transaction on the server, so a connection pooler may give each one another connection:
+//! settings are `SET LOCAL`, locks are row locks and transaction-level advisory locks, statements are unnamed.
+
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use beacon_domain::StoreError;
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::{
+    Row,
+    types::{FromSql, ToSql, Type},
+};
+
+use super::error::{Fault, Remedy};
+
+/// A value and its type; with the type told, a statement needs one round trip and no name.
+pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// The most tries of one transaction.
+const TRIES: u32 = 10;
+/// How much longer what concerns a whole job may take.
+const WHOLE_JOB: u32 = 40;
+/// How much longer than the server this side waits.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What kind of transaction it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A few rows of the queue, many times a second. Plans are pinned to index lookups: statistics lag behind a bulk
+    /// load, and one plan that reads the table stops the queue.
+    Queue,
+    /// All rows of a job, rarely.
+    WholeJob,
+    /// Reads one state.
+    Read,
+}
+
+/// One transaction that may run more than once until it commits.
+#[async_trait]
+pub(crate) trait Work: Sync {
+    /// What it gives.
+    type Output: Send;
+    /// Its name in errors.
+    const NAME: &'static str;
+    /// What kind it is.
+    const KIND: Kind;
+    /// Whether it may run again after a commit whose answer was lost.
+    const REPLAYABLE: bool;
+
+    /// The statements, in one go. `alone` are the jobs that it must hold alone.
+    async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<Self::Output, Fault>;
+}
+
+/// An open transaction. Dropped without an end, its connection is closed and not used again.
+pub(crate) struct Tx {
+    client: Option<Object>,
+}
+
+/// A row, with the statement that it came from.
+pub(crate) struct Line {
+    row: Row,
+    statement: &'static str,
+}
+
+/// The connections of this process, and where they lead.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    pub(crate) pool: Pool,
+    pub(crate) place: std::sync::Arc<str>,
+    pub(crate) statement_timeout: Duration,
+}
+
+impl Connections {
+    /// Runs the work in a transaction, again where that is safe and may help.
+    pub(crate) async fn run<W: Work>(&self, work: &W) -> Result<W::Output, StoreError> {
+        let mut alone = BTreeSet::new();
+        for attempt in 1.. {
+            let fault = match self.once(work, &alone).await {
+                Ok(output) => return Ok(output),
+                Err(fault) => fault,
+            };
+            match fault.remedy(W::REPLAYABLE) {
+                Remedy::Alone(jobs) if attempt < TRIES => alone.extend(jobs),
+                Remedy::Again if attempt < TRIES => {
+                    tracing::debug!(transaction = W::NAME, attempt, ?fault, "transaction starts again");
+                    pause(attempt).await;
+                }
+                _ => return Err(fault.explained(&self.place)),
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Brings the planner's statistics of the queue up to date; without them it reads whole tables after a bulk load.
+    /// Failing costs time only.
+    pub(crate) async fn analyze(&self) {
+        let analyzed = async {
+            let client = self.pool.get().await.map_err(Fault::Pool)?;
+            let analyzed = client.batch_execute("ANALYZE beacon.executions, beacon.batches").await;
+            analyzed.map_err(|error| Fault::Database { statement: "analyze", error })
+        };
+        if let Err(fault) = analyzed.await {
+            tracing::warn!(?fault, "cannot bring the statistics up to date");
+        }
+    }
+
+    async fn once<W: Work>(&self, work: &W, alone: &BTreeSet<i64>) -> Result<W::Output, Fault> {
+        let factor = if W::KIND == Kind::WholeJob { WHOLE_JOB } else { 1 };
+        let limit = self.statement_timeout * factor;
+        let whole = async {
+            let mut tx = self.begin(W::KIND, limit).await?;
+            match work.run(&tx, alone).await {
+                Ok(output) => tx.commit().await.map(|()| output),
+                Err(fault) => {
+                    tx.roll_back(&fault).await;
+                    Err(fault)
+                }
+            }
+        };
+        let silent = || Fault::Silent { statement: W::NAME };
+        tokio::time::timeout(limit + GRACE, whole).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    async fn begin(&self, kind: Kind, limit: Duration) -> Result<Tx, Fault> {
+        let client = self.pool.get().await.map_err(Fault::Pool)?;
+        let tx = Tx { client: Some(client) };
+        let (mode, plans) = match kind {
+            Kind::Queue => (
+                "",
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off;
+                 SET LOCAL enable_mergejoin = off;",
+            ),
+            Kind::WholeJob => ("", ""),
+            Kind::Read => (" ISOLATION LEVEL REPEATABLE READ READ ONLY", ""),
+        };
+        let ms = limit.as_millis();
+        let lock_ms = ms.min(self.statement_timeout.as_millis());
+        let begin = format!(
+            "BEGIN{mode}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL jit = off; {plans}"
+        );
+        let begun = tx.client()?.batch_execute(&begin).await;
+        begun.map_err(|error| Fault::Database { statement: "begin", error })?;
+        Ok(tx)
+    }
+}
+
+impl Tx {
+    fn client(&self) -> Result<&Object, Fault> {
+        // It is taken only by the end, which takes the transaction too.
+        self.client.as_ref().ok_or(Fault::Raced)
+    }
+
+    /// All rows of a statement.
+    pub(crate) async fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Line>, Fault> {
+        let statement = name(sql);
+        let rows = self.client()?.query_typed(sql, params).await;
+        let rows = rows.map_err(|error| Fault::Database { statement, error })?;
+        Ok(rows.into_iter().map(|row| Line { row, statement }).collect())
+    }
+
+    /// The first row of a statement, if there is one.
+    pub(crate) async fn maybe(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Option<Line>, Fault> {
+        Ok(self.rows(sql, params).await?.into_iter().next())
+    }
+
+    /// The row of a statement that always has one.
+    pub(crate) async fn one(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Line, Fault> {
+        let missing = || Fault::Unreadable { statement: name(sql), error: "a row is missing".into() };
+        self.maybe(sql, params).await?.ok_or_else(missing)
+    }
+
+    /// How many rows a statement changed.
+    pub(crate) async fn execute(&self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, Fault> {
+        let statement = name(sql);
+        let changed = self.client()?.execute_typed(sql, params).await;
+        changed.map_err(|error| Fault::Database { statement, error })
+    }
+
+    /// The way in for many rows.
+    pub(crate) async fn copy_in(
+        &self,
+        sql: &'static str,
+    ) -> Result<tokio_postgres::CopyInSink<bytes::Bytes>, Fault> {
+        let statement = name(sql);
+        // The client of the pool would give the statement a name; the plain one below it does not matter for COPY,
+        // whose text is sent as it is.
+        let sink = self.client()?.copy_in(sql).await;
+        sink.map_err(|error| Fault::Database { statement, error })
+    }
+
+    /// The client, for statements that others share.
+    pub(crate) fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
+        Ok(self.client()?)
+    }
+
+    async fn commit(&mut self) -> Result<(), Fault> {
+        let committed = self.client()?.batch_execute("COMMIT").await;
+        match committed {
+            Ok(()) => {
+                // Back to the pool.
+                drop(self.client.take());
+                Ok(())
+            }
+            Err(error) if error.as_db_error().is_none() => Err(Fault::UnknownCommit { error }),
+            Err(error) => Err(Fault::Database { statement: "commit", error }),
+        }
+    }
+
+    async fn roll_back(&mut self, fault: &Fault) {
+        let gone = matches!(fault, Fault::Database { error, .. } if super::error::is_cut(error));
+        if !gone
+            && let Some(client) = &self.client
+            && client.batch_execute("ROLLBACK").await.is_ok()
+        {
+            drop(self.client.take());
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            // Its transaction is open: closing the connection ends it.
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Line {
+    /// A column.
+    pub(crate) fn get<'a, T: FromSql<'a>>(&'a self, column: usize) -> Result<T, Fault> {
+        self.row.try_get(column).map_err(|error| self.unreadable(error))
+    }
+
+    /// The row cannot be read.
+    pub(crate) fn unreadable(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
+        Fault::Unreadable { statement: self.statement, error: error.into() }
+    }
+}
+
+/// The name in the first line of a statement: `-- claim::take`.
+pub(crate) fn name(sql: &'static str) -> &'static str {
+    sql.lines().next().and_then(|line| line.strip_prefix("-- ")).unwrap_or(sql)
+}
+
+/// Waits a little, longer with every try, and not as long as anybody else who waits too.
+pub(crate) async fn pause(attempt: u32) {
+    let most_ms = 4_u64 << attempt.min(8);
+    let random = RandomState::new().build_hasher().finish();
+    let pause = Duration::from_millis(1 + random % most_ms);
+    let _ = tokio::time::timeout(pause, std::future::pending::<()>()).await;
+}

@@ -1,0 +1,35 @@
+//! Databases of the private cluster, each with the schema in it.
+
+use beacon_store::{PostgresOptions, PostgresStore, migrate::Migrator};
+use beacon_testkit::Cluster;
+use tokio::sync::OnceCell;
+
+const TEMPLATE: &str = "beacon_template";
+
+/// A database of its own, with the schema; how to reach it.
+pub(crate) async fn options() -> PostgresOptions {
+    static READY: OnceCell<()> = OnceCell::const_new();
+    let cluster = Cluster::shared();
+    READY
+        .get_or_init(|| async {
+            cluster.create(TEMPLATE, None);
+            let template = PostgresOptions::new(cluster.url(TEMPLATE));
+            Migrator::connect(&template).await.unwrap().up().await.unwrap();
+            // A template must have no sessions; the one above ends when its server process has seen that it is closed.
+            while cluster
+                .sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'beacon_template'")
+                != "0"
+            {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    let mut options = PostgresOptions::new(cluster.url(&cluster.database(Some(TEMPLATE))));
+    options.connections = 4;
+    options
+}
+
+/// An empty store.
+pub(crate) async fn store() -> PostgresStore {
+    PostgresStore::connect(options().await).await.unwrap()
+}
