@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use beacon_testkit::Cluster;
-use beacon_tests::{Deployment, Service, Simulator, root};
+use beacon_tests::{Deployment, Service, Simulator, between_looks, root};
 use serde_json::Value;
 
 use crate::SIX_CELLS;
@@ -104,7 +104,9 @@ fn a_worker_that_slept_longer_than_its_lease_writes_nothing_when_it_wakes() {
     let short = [("BEACON__WORKER__LEASE_S", "1")];
     let sleeper = deployment.start("beacon-worker", &short);
     let job = api.submit(&deployment.sign(&unsigned()));
-    while api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"]["counts"]["running"] != 6 {}
+    while api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"]["counts"]["running"] != 6 {
+        between_looks();
+    }
 
     sleeper.process.signal("STOP");
     let _second = deployment.start("beacon-worker", &short);
@@ -146,15 +148,18 @@ fn a_crash_of_the_database_in_the_middle_loses_nothing() {
 #[test]
 fn a_cancel_over_http_ends_the_calls_of_a_worker_in_another_process() {
     let folder = tempfile::tempdir().unwrap();
-    let (simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 60.0 }");
+    let (simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 3000.0 }");
     let api = deployment.start("beacon-api", &[]);
-    let _worker = deployment.start("beacon-worker", &[]);
+    let mut worker = deployment.start("beacon-worker", &[("BEACON__WORKER__GRACE_S", "3000")]);
     let job = api.submit(&deployment.sign(&unsigned()));
     simulator.reaches("in_flight", 6);
 
     let (status, cancelled) = api.ask("POST", &format!("/api/v1/jobs/{job}/cancel"), b"");
-    while simulator.count("in_flight") > 0 {}
+    // It would wait for its calls, if it had any left.
+    worker.process.signal("TERM");
+    let code = worker.process.ends();
 
+    assert_eq!(code, Some(0));
     assert_eq!(status, 200, "{cancelled}");
     assert_eq!(
         (&cancelled["cancelled_in_flight"], &cancelled["cancelled_waiting"], &cancelled["state"]),

@@ -9,7 +9,7 @@ use std::{
 use beacon_testkit::Cluster;
 use serde_json::Value;
 
-use crate::{Finished, Process, beacon, http, process::service};
+use crate::{Finished, Process, beacon, between_looks, http, process::service};
 
 /// The operator's token of every deployment under test.
 pub const TOKEN: &str = "test-only-token-0123456789abcdef0123";
@@ -151,7 +151,7 @@ impl Service {
         answer["job_id"].as_str().expect("an accepted job has an id").to_owned()
     }
 
-    /// The counts of a job once it has ended; each look is an exchange with the API.
+    /// The job once it has ended and is closed; each look is an exchange with the API.
     #[must_use]
     pub fn ended(&self, job: &str) -> Value {
         loop {
@@ -159,7 +159,7 @@ impl Service {
             if shown["job"]["ended_at"].is_string() && shown["job"]["close"].is_object() {
                 return shown["job"].clone();
             }
-            std::thread::yield_now();
+            between_looks();
         }
     }
 }

@@ -8,6 +8,6 @@ mod simulator;
 mod virtual_run;
 
 pub use deployment::{Deployment, Service, TOKEN};
-pub use process::{Finished, Process, beacon, root};
+pub use process::{Finished, Process, beacon, between_looks, root};
 pub use simulator::Simulator;
 pub use virtual_run::virtual_run;

@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
 
 use serde_json::Value;
@@ -21,35 +21,44 @@ pub fn root() -> PathBuf {
 }
 
 /// `beacon`, built if it is not yet.
-#[must_use]
-pub fn beacon() -> Command {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(BUILT.get_or_init(|| build("beacon-cli")))
-}
-
-/// A program of the services, built if it is not yet: `beacon-api`, `beacon-worker` or `beacon-migrate`.
 ///
 /// # Panics
 /// If cargo cannot build it.
 #[must_use]
-pub(crate) fn service(name: &'static str) -> Command {
-    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    Command::new(built.entry(name).or_insert_with(|| build(name)))
+pub fn beacon() -> Command {
+    service("beacon")
 }
 
+/// A program of the workspace, built if it is not yet: `beacon`, `beacon-api`, `beacon-worker` or `beacon-migrate`.
+///
 /// # Panics
 /// If cargo cannot build it.
-fn build(package: &str) -> PathBuf {
+#[must_use]
+pub(crate) fn service(name: &str) -> Command {
+    static BUILT: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(build);
+    Command::new(built.get(name).expect("the workspace has a program of this name"))
+}
+
+/// All programs at once: so cargo finds most of them built for the tests already.
+fn build() -> BTreeMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = ["build", "--quiet", "--locked", "--message-format=json", "--package", package];
+    let build = ["build", "--quiet", "--locked", "--message-format=json", "--workspace", "--bins"];
     let output = Command::new(cargo).args(build).current_dir(root()).output().expect("cargo can be started");
-    assert!(output.status.success(), "cargo cannot build {package}");
+    assert!(output.status.success(), "cargo cannot build the programs");
     let messages = output.stdout.split(|byte| *byte == b'\n');
     let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let executable =
-        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    executable.expect("cargo names the executable that it built")
+    let programs = messages.filter_map(|message| {
+        let name = message["target"]["name"].as_str()?.to_owned();
+        Some((name, PathBuf::from(message["executable"].as_str()?)))
+    });
+    programs.collect()
+}
+
+/// Between two looks at another process: without it the looking itself would keep the machine busy. Nothing depends on how
+/// long it is.
+pub fn between_looks() {
+    std::thread::park_timeout(std::time::Duration::from_millis(20));
 }
 
 /// A running `beacon`; dropping it kills it.

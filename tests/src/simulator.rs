@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::Process;
+use crate::{Process, between_looks};
 
 /// Simulated endpoints; dropping it ends them.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Simulator {
     /// Returns once a count has reached this; each look is an exchange with the simulator.
     pub fn reaches(&self, name: &str, count: u64) {
         while self.count(name) < count {
-            std::thread::yield_now();
+            between_looks();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The wiring and the life of a worker.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{
@@ -47,7 +47,11 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         let serving = tokio::spawn(beacon_boot::serve(listener, routes, clock, until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");
         let watching = heed(&mut interrupts, stop.clone(), grace, runtime.clock.as_ref());
-        let (worked, ()) = tokio::join!(scheduler.run(stop.clone()), watching);
+        // Whoever is done does not wait for the end of the grace period.
+        let worked = tokio::select! {
+            worked = scheduler.run(stop.clone()) => worked,
+            never = watching => match never {},
+        };
         // Health is told until the worker has nothing more to do.
         serving.abort();
         worked.context("the worker gave up")?;
@@ -57,11 +61,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
 }
 
 /// The first signal drains; the end of the grace period, or a second signal, drops the calls that are left.
-async fn heed(interrupts: &mut Interrupts, stop: Stop, grace: Duration, clock: &dyn Clock) {
-    tokio::select! {
-        () = interrupts.next() => {}
-        () = stop.draining() => return,
-    }
+async fn heed(interrupts: &mut Interrupts, stop: Stop, grace: Duration, clock: &dyn Clock) -> Infallible {
+    interrupts.next().await;
     info!("draining: no new calls; those in flight have {grace:?}");
     stop.drain();
     tokio::select! {
@@ -69,4 +70,5 @@ async fn heed(interrupts: &mut Interrupts, stop: Stop, grace: Duration, clock: &
         () = interrupts.next() => {}
     }
     stop.abort();
+    std::future::pending().await
 }
