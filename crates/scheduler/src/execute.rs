@@ -50,6 +50,8 @@ pub(crate) async fn execute(
     }
     let context = context(ports, options, lease, &dispatch, lost);
     let result = tokio::select! {
+        biased;
+        // An answer that is there is kept, whatever else has happened.
         result = backend.call(&lease.request, &context) => result,
         () = lost.cancelled() => return Called::Dropped,
         () = abort => return Called::Aborted,
