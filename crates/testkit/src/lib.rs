@@ -1,8 +1,10 @@
-//! For tests only: a manual clock, builders, a scripted endpoint, and the suite that every store must pass.
+//! For tests only: a manual clock, builders, a scripted endpoint, faults on purpose, and the suite that every store must
+//! pass.
 
 mod builders;
 mod clock;
 pub mod conformance;
+pub mod faults;
 mod scripted;
 mod specs;
 
