@@ -112,3 +112,55 @@ impl Wakeups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hint_between_marking_and_waiting_still_wakes() {
+        let wakeups = Wakeups::new();
+        let mut wakeup = wakeups.subscribe(Topic::Queue);
+
+        wakeup.mark_unchanged();
+        wakeups.wake(Topic::Queue);
+
+        assert!(tokio::time::timeout(Duration::from_secs(10), wakeup.changed()).await.is_ok());
+        assert!(tokio::time::timeout(Duration::ZERO, wakeup.changed()).await.is_err(), "it was seen");
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_a_job_hears_of_no_other() {
+        let (wakeups, job) = (Wakeups::new(), |n| Topic::Job(JobId::from_bytes([n; 16])));
+        let mut wakeup = wakeups.subscribe(job(1));
+
+        wakeups.wake(job(2));
+        wakeups.wake(Topic::Queue);
+
+        assert!(tokio::time::timeout(Duration::ZERO, wakeup.changed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_wake_in_the_order_in_which_they_began() {
+        let (wakeups, order) = (Wakeups::new(), Arc::new(Mutex::new(Vec::new())));
+        let waiting: Vec<_> = (0..50)
+            .map(|n| {
+                let (mut wakeup, order) = (wakeups.subscribe(Topic::Queue), Arc::clone(&order));
+                tokio::spawn(async move {
+                    wakeup.changed().await;
+                    order.lock().unwrap().push(n);
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+
+        wakeups.wake(Topic::Queue);
+        for one in waiting {
+            one.await.unwrap();
+        }
+
+        assert_eq!(*order.lock().unwrap(), (0..50).collect::<Vec<_>>());
+    }
+}
