@@ -50,6 +50,23 @@ pub(crate) struct Report {
     pub(crate) above: BTreeMap<Cause, u64>,
 }
 
+/// Names the seed when the simulation itself panics.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {} panicked; {}", self.0, replay(self.0));
+        }
+    }
+}
+
+fn replay(seed: u64) -> String {
+    format!(
+        "replay: BEACON_SIM_SEED={seed} cargo test -p beacon-scheduler --test sim one_seed -- --nocapture"
+    )
+}
+
 /// Remembers panics of the thread that they happen on, where a task would swallow them.
 pub(crate) fn watch_panics() {
     let before = std::panic::take_hook();
@@ -92,6 +109,7 @@ fn run_over<S: Store + 'static>(
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without IO needs nothing");
     PANIC.take();
+    let _named = Named(seed);
     let site = runtime.block_on(async {
         let dice = Dice::of_seed(seed);
         let scenario = scenario(&dice);
@@ -175,10 +193,6 @@ impl fmt::Display for Report {
         for (step, event) in self.history.iter().enumerate().skip(first) {
             writeln!(f, "  {step:>6} {event}")?;
         }
-        write!(
-            f,
-            "replay: BEACON_SIM_SEED={} cargo test -p beacon-scheduler --test sim one_seed -- --nocapture",
-            self.seed
-        )
+        write!(f, "{}", replay(self.seed))
     }
 }
