@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AttemptId, CallRequest, EndpointId, ExecutionId};
 
 /// What proves the right to write about an execution: the fencing token grows with every claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseKey {
     /// The execution.
     pub execution: ExecutionId,

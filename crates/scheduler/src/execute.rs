@@ -22,7 +22,7 @@ pub(crate) enum Called {
     Ended(Box<Recording>, Option<Result<(), CallError>>),
     /// The lease was lost meanwhile; a late answer is still worth keeping, a dropped call is not.
     Dropped,
-    /// We were asked to stop; the lease goes back.
+    /// We were asked to stop, or came too late to call at all; the lease goes back.
     Aborted,
 }
 
@@ -42,6 +42,10 @@ pub(crate) async fn execute(
     abort: impl Future<Output = ()>,
 ) -> Called {
     let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
+    if dispatch.date >= lease.expires_at {
+        // The claim's answer came too late, or this process stood still: somebody else may have the execution by now.
+        return Called::Aborted;
+    }
     if let Err(error) = may_start(options, lease, dispatch.date) {
         let attempt = attempt(ports, lease, &dispatch, &Err(error.clone()), 0);
         let receipt = Box::new(receipt::sign(&ports.signer, lease, &attempt, &Ending::TimedOut(error.code)));
@@ -53,10 +57,16 @@ pub(crate) async fn execute(
     }
     let context = context(ports, options, lease, &dispatch, held);
     let result = tokio::select! {
+        biased;
+        // An answer that is there is kept, whatever else has happened.
         result = backend.call(&lease.request, &context) => result,
         () = held.lost.cancelled() => return Called::Dropped,
         () = abort => return Called::Aborted,
     };
+    let stopped = result.as_ref().is_err_and(|error| error.class() == ErrorClass::Cancelled);
+    if stopped && held.lost.is_cancelled() {
+        return Called::Dropped;
+    }
     let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
     let learned = Some(result.as_ref().map(|_| ()).map_err(Clone::clone));
     let outcome = outcome(ports, options, lease, &attempt, result);

@@ -2,7 +2,7 @@
 //! came of the call is recorded.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// All live leases of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    leases: Mutex<HashMap<LeaseKey, Call>>,
+    leases: Mutex<BTreeMap<LeaseKey, Call>>,
     released: Notify,
 }
 
@@ -43,7 +43,7 @@ impl Live {
         Held { live: Arc::clone(self), key, lost, resumable: CancellationToken::new() }
     }
 
-    /// All keys held.
+    /// All keys held, in their order.
     pub(crate) fn keys(&self) -> Vec<LeaseKey> {
         self.lock().keys().copied().collect()
     }
@@ -71,7 +71,7 @@ impl Live {
         self.released.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LeaseKey, Call>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<LeaseKey, Call>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -63,8 +63,9 @@ impl Patience {
             return clock.sleep_until(clock.monotonic() + pause).await;
         }
         tokio::select! {
-            () = clock.sleep_until(clock.monotonic() + pause) => {}
+            biased;
             () = self.stop.aborting() => {}
+            () = clock.sleep_until(clock.monotonic() + pause) => {}
         }
     }
 

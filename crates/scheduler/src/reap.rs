@@ -19,8 +19,9 @@ pub(crate) async fn run(ports: Ports, done: CancellationToken) {
     loop {
         reap(&ports).await;
         tokio::select! {
-            () = ports.clock.sleep_until(ports.clock.monotonic() + EVERY) => {}
+            biased;
             () = done.cancelled() => return,
+            () = ports.clock.sleep_until(ports.clock.monotonic() + EVERY) => {}
         }
     }
 }

@@ -17,10 +17,11 @@ pub(crate) async fn run(ports: Ports, live: Arc<Live>, lease: Duration, done: Ca
     loop {
         let started = ports.clock.monotonic();
         tokio::select! {
+            biased;
+            () = done.cancelled() => return,
             () = ports.clock.sleep_until(started + lease / 3) => {}
             // A cancel arrives as a hint: the sooner its calls are dropped, the better.
             () = wakeup.changed() => ports.clock.sleep_until(started + AT_MOST_EVERY).await,
-            () = done.cancelled() => return,
         }
         wakeup.mark_unchanged();
         renew(&ports, &live, lease).await;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use beacon_domain::{CallError, ErrorClass, Lease};
-use beacon_spec::Timestamp;
-use rand::RngExt as _;
+use beacon_domain::{CallError, ErrorClass, Lease, LeaseKey};
+use beacon_spec::{Sha256Digest, Timestamp};
 
 /// How often and how fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +62,25 @@ impl RetryPolicy {
         if so_far + 1 >= most {
             return Decision::GiveUp;
         }
-        let after = error.retry_after.unwrap_or_else(|| self.back_off(so_far));
+        let after = error.retry_after.unwrap_or_else(|| self.back_off(lease.key, so_far));
         match now.checked_add(after) {
             Ok(then) if then < ends_at => Decision::Again { after, counts },
             _ => Decision::GiveUp,
         }
     }
 
-    /// Doubling from the base to the cap, of which a random half to whole is taken.
-    fn back_off(&self, so_far: u32) -> Duration {
+    /// Doubling from the base to the cap, of which a half to the whole is taken.
+    fn back_off(&self, lease: LeaseKey, so_far: u32) -> Duration {
         let full = self.base.saturating_mul(1 << so_far.min(16)).min(self.cap);
-        full.mul_f64(rand::rng().random_range(0.5..=1.0))
+        full.mul_f64(0.5 + 0.5 * spread(lease))
     }
+}
+
+/// From 0 to 1, evenly over leases. It comes from the lease and not from chance, so that a run on virtual time repeats.
+fn spread(lease: LeaseKey) -> f64 {
+    let digest = Sha256Digest::of(format!("{}/{}", lease.execution, lease.token).as_bytes());
+    let number = digest.as_bytes()[..4].iter().fold(0, |number, byte| (number << 8) | u32::from(*byte));
+    f64::from(number) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -103,6 +109,24 @@ mod tests {
     #[test]
     fn throttling_does_not_use_up_attempts() {
         assert!(matches!(decide(ErrorCode::Throttled, 3, 50), Decision::Again { counts: false, .. }));
+    }
+
+    #[test]
+    fn back_offs_spread_over_the_upper_half_and_repeat() {
+        let policy = RetryPolicy::default();
+        let mut lease = crate::execute::tests::lease(0, 0).key;
+        let mut shares = Vec::new();
+
+        for token in 0..1000 {
+            lease.token = token;
+            let back_off = policy.back_off(lease, 0);
+            assert_eq!(back_off, policy.back_off(lease, 0));
+            shares.push(back_off.div_duration_f64(policy.base));
+        }
+
+        assert!(shares.iter().all(|share| (0.5..=1.0).contains(share)));
+        let mean = shares.iter().sum::<f64>() / 1000.0;
+        assert!((mean - 0.75).abs() < 0.02, "{mean}");
     }
 
     #[test]

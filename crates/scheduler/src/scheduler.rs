@@ -89,6 +89,7 @@ impl Scheduler {
             let clock = &self.ports.clock;
             let looked = clock.monotonic();
             tokio::select! {
+                biased;
                 // Hints come with every execution; a look sums up the whole job.
                 () = wakeup.changed() => clock.sleep_until(looked + LOOK_AT_MOST_EVERY).await,
                 () = clock.sleep_until(looked + LOOK_AT_LEAST_EVERY) => {}

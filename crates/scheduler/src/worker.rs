@@ -110,10 +110,11 @@ impl Worker {
 
     async fn idle(&self, wakeup: &mut Wakeup, until: Monotonic, stop: &Stop) {
         tokio::select! {
+            biased;
+            () = stop.draining() => {}
             () = wakeup.changed() => {}
             () = self.live.released() => {}
             () = self.ports.clock.sleep_until(until) => {}
-            () = stop.draining() => {}
         }
     }
 
@@ -123,8 +124,9 @@ impl Worker {
             return;
         }
         tokio::select! {
-            () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
+            biased;
             () = stop.draining() => {}
+            () = self.ports.clock.sleep_until(self.ports.clock.monotonic() + STORE_PAUSE) => {}
         }
     }
 

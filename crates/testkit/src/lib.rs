@@ -1,11 +1,12 @@
-//! For tests only: a manual clock, builders, a scripted endpoint, a private PostgreSQL cluster, and the suite
-//! that every store must pass.
+//! For tests only: a manual clock, builders, a scripted endpoint, a private PostgreSQL cluster, faults on purpose, and
+//! the suite that every store must pass.
 
 mod builders;
 mod clock;
 #[cfg(unix)]
 mod cluster;
 pub mod conformance;
+pub mod faults;
 mod scripted;
 mod specs;
 

@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beacon_domain::{Batching, CancelReason, Cancelled, ExecutionState, JobId, JobState};
-use beacon_scheduler::Stop;
+use beacon_domain::{
+    Batching, CallError, CancelReason, Cancelled, ErrorCode, ExecutionState, JobId, JobState, Stage,
+};
+use beacon_scheduler::{FunctionBackend, Stop};
 use beacon_spec::Region;
 use beacon_testkit::SpecBuilder;
 
@@ -54,6 +56,29 @@ async fn a_cancel_drops_the_calls_in_flight_within_a_second_and_starts_no_more()
         let dropped_after = call.ended.unwrap() - Duration::from_secs(5);
         assert!(dropped_after < Duration::from_secs(1), "{dropped_after:?}");
     }
+}
+
+// S7
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_stopped_by_a_cancel_is_no_late_answer() {
+    let mut bench = Bench::new();
+    for region in [Region::UsEast, Region::EuWest] {
+        let stops = FunctionBackend::new(endpoint(region, "m"), |_, context| async move {
+            context.stop.cancelled().await;
+            Err(CallError::new(ErrorCode::Cancelled, Stage::Request, "the call was stopped"))
+        });
+        bench.ports.backends.push(Arc::new(stops));
+    }
+    let job = bench.submit(&four(), Batching::Endpoint).await;
+    let at_five = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        cancel(&bench, job).await
+    };
+
+    let (_, cancelled) = tokio::join!(bench.run(job), at_five);
+
+    assert_eq!(cancelled.in_flight, 2);
+    assert!(bench.records(job).await.iter().all(|record| record.attempts.is_empty()));
 }
 
 // S7, S3

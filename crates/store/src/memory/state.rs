@@ -26,7 +26,7 @@ pub(super) struct State {
     pub(super) points: HashMap<([u8; 32], [u8; 32]), Sha256Digest>,
     /// Millionths of a dollar by days since 1970 UTC.
     pub(super) spend: HashMap<i64, u64>,
-    pub(super) wakes: HashSet<Topic>,
+    pub(super) wakes: BTreeSet<Topic>,
 }
 
 impl State {
