@@ -21,7 +21,7 @@ fn a_second_run_on_an_occupied_database_is_refused_and_the_first_goes_on() {
     let first = first.wait();
 
     assert_eq!(second.code, Some(5));
-    assert!(second.stderr.contains("another beacon runs jobs on beacon.db"), "{}", second.stderr);
+    assert!(second.stderr.contains("beacon.db.lock"), "{}", second.stderr);
     assert!(reader.stdout.contains("two-questions-example"), "{}", reader.stderr);
     assert_eq!((first.code, simulator.count("calls")), (Some(0), 12));
 }

@@ -34,6 +34,6 @@ fn main() -> ExitCode {
     if args.print_config {
         return beacon_boot::print_config("beacon-api", &config);
     }
-    start_logs(&config.log.level, config.log.format);
+    let _logs = start_logs(&config.log.level, config.log.format);
     beacon_boot::run("beacon-api", serve::start(config))
 }

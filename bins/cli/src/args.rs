@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done; for run: every execution completed; for verify: the verdict is good
+  0  done; for run: every execution that an endpoint serves completed; for verify: the verdict is good
   1  could not start, or could not print what it found
   2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
   3  the job ended, but not every execution completed
@@ -161,7 +161,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) fresh: bool,
     /// Calls in flight in this process
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) slots: u32,
     /// Seconds that the database may fail, as on a full disk, before the run gives up; until then answers wait in
     /// memory and no call is started

@@ -30,7 +30,7 @@ pub(crate) async fn open(database: &Database, access: Access) -> anyhow::Result<
 /// The file of the key that signs its receipts.
 pub(crate) fn runner_key(database: &Database) -> PathBuf {
     database.runner_key.clone().unwrap_or_else(|| match place(database) {
-        Place::File(file) => file.with_extension("runner-key"),
+        Place::File(file) => file.canonicalize().unwrap_or(file).with_extension("runner-key"),
         Place::Server(_) => "beacon.runner-key".into(),
     })
 }

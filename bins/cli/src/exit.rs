@@ -44,6 +44,20 @@ pub(crate) fn code(result: anyhow::Result<ExitCode>, as_json: bool) -> ExitCode 
     ExitCode::from(code)
 }
 
+/// The command line itself: help and versions are no error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // If nobody hears it, the exit code is all that is left.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let message = error.to_string();
+        let _ = line(json!({ "error": { "message": message.trim(), "exit_code": BAD_INPUT } }));
+    }
+    ExitCode::from(BAD_INPUT)
+}
+
 fn is_database(cause: &(dyn std::error::Error + 'static)) -> bool {
     use beacon_domain::StoreError::{Occupied, Unavailable};
     matches!(cause.downcast_ref(), Some(Occupied(_) | Unavailable { .. }))

@@ -17,8 +17,11 @@ use args::{Args, Command};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    beacon_boot::start_logs(args.log_level(), args.log_format());
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::usage(&error),
+    };
+    let _logs = beacon_boot::start_logs(args.log_level(), args.log_format());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

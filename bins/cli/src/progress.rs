@@ -4,6 +4,7 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
 use beacon_domain::{BatchState, Clock, JobId, JobView, Progress, Topic, Wakeups};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 const TABLE_EVERY: Duration = Duration::from_millis(100);
@@ -13,8 +14,50 @@ const SHARE: u32 = 50;
 /// A table longer than a screen helps nobody; larger jobs get one bar.
 const MOST_ROWS: usize = 40;
 
+/// A screen that takes nothing more at the end of a run is not waited for longer than this.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// Shows a job's progress on a thread of its own, so that a terminal that stands still holds up no call and no record.
+pub(crate) struct Display {
+    done: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Display {
+    /// Begins to show.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(
+        view: Arc<dyn JobView>,
+        wakeups: Arc<Wakeups>,
+        clock: Arc<dyn Clock>,
+        job: JobId,
+    ) -> std::io::Result<Self> {
+        let done = CancellationToken::new();
+        let (end, ended) = oneshot::channel();
+        let shown = show(view, wakeups, clock, job, done.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new().name("beacon-show".into()).spawn(move || {
+            runtime.block_on(shown);
+            // Whoever waited may be gone.
+            let _ = end.send(());
+        })?;
+        Ok(Self { done, ended })
+    }
+
+    /// Draws the last state, if the screen takes it.
+    pub(crate) async fn finish(self, clock: &dyn Clock) {
+        self.done.cancel();
+        tokio::select! {
+            _ = self.ended => {}
+            () = clock.sleep_until(clock.monotonic() + LAST_LOOK) => {}
+        }
+    }
+}
+
 /// Shows a job's progress until `done`.
-pub(crate) async fn show(
+async fn show(
     view: Arc<dyn JobView>,
     wakeups: Arc<Wakeups>,
     clock: Arc<dyn Clock>,
@@ -110,10 +153,17 @@ struct Row {
 
 fn rows(progress: &Progress) -> Vec<Row> {
     let row = |name: String, counts: &beacon_domain::StateCounts, state: &str| {
-        let ended_badly = counts.failed + counts.timed_out;
-        let failed = if ended_badly > 0 { format!(", {ended_badly} failed") } else { String::new() };
-        let note = format!("{state}{failed}");
-        Row { name, done: counts.total() - counts.open(), total: counts.total(), note }
+        let mut note = state.to_owned();
+        let others = [
+            (counts.failed, "failed"),
+            (counts.timed_out, "timed out"),
+            (counts.cancelled, "cancelled"),
+            (counts.unsupported, "unsupported"),
+        ];
+        for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+            note += &format!(", {count} {what}");
+        }
+        Row { name, done: counts.completed, total: counts.total(), note }
     };
     let mut rows =
         vec![row(progress.job.name.to_string(), &progress.job.counts, progress.job.state.as_str())];
@@ -149,13 +199,13 @@ impl Lines {
             return;
         }
         self.done = done;
+        let (completed, bad) = (counts.completed, counts.failed + counts.timed_out);
         let questions = progress.batches.iter().filter(|batch| batch.state == BatchState::Done).count();
         crate::out::remark(format_args!(
-            "{done}/{} executions, {questions}/{} questions done, {} in flight, {} failed",
+            "{completed}/{} executions completed, {questions}/{} questions done, {} in flight, {bad} failed or timed out",
             counts.total(),
             progress.batches.len(),
             counts.running,
-            counts.failed + counts.timed_out
         ));
     }
 }

@@ -14,6 +14,8 @@ use beacon_domain::{Clock, EndpointId, EndpointInfo};
 use beacon_simulator::{Running, SimConfig, SimEndpoint, Warm, serve_at};
 use beacon_spec::{JobSpec, ModelId, Region};
 
+/// The first line of an endpoints file that was made here.
+pub(crate) const HEADER: &str = "# Simulated endpoints; made by `beacon simulate --write-endpoints`.\n";
 const COLD: Duration = Duration::from_millis(1500);
 const WARM: Duration = Duration::from_millis(200);
 
@@ -56,7 +58,7 @@ pub(crate) fn infos(job: &JobSpec) -> anyhow::Result<Vec<EndpointInfo>> {
 
 /// The endpoints file for simulated endpoints that listen there, as text.
 pub(crate) fn endpoints_toml(config: &SimConfig, addr: SocketAddr) -> anyhow::Result<String> {
-    let mut text = "# Simulated endpoints; made by `beacon simulate --write-endpoints`.\n".to_owned();
+    let mut text = HEADER.to_owned();
     for endpoint in &config.endpoints {
         text += &entry(endpoint, reachable(addr))?;
     }

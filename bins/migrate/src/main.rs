@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     if matches!(args.command, Command::PrintConfig) {
         return beacon_boot::print_config("beacon-migrate", &config);
     }
-    beacon_boot::start_logs("warn", config.log.format);
+    let _logs = beacon_boot::start_logs("warn", config.log.format);
     // All of it is the start: whatever fails, the exit code says that it was not done.
     beacon_boot::run("beacon-migrate", async move {
         dispatch(&args, &config).await?;

@@ -25,5 +25,5 @@ pub use runtime::{
 pub use server::serve;
 pub use service::{print_config, process_id, refuse, run};
 pub use signals::{Interrupts, interrupted};
-pub use telemetry::{LogFormat, start_logs};
+pub use telemetry::{LogFormat, Logs, start_logs};
 pub use told::told;

@@ -158,7 +158,9 @@ fn refused(status: StatusCode, body: &[u8]) -> Finding {
             404 => {
                 "no such path; give the full URL of this purpose (on Modal each function has its own host)"
             }
-            303 => "still starting after 150 s; try again, or see the endpoint's logs",
+            303 => {
+                "on Modal: still starting after 150 s, try again; elsewhere: the address redirects, configure where it leads to"
+            }
             300..=399 => "the address redirects; configure the address that it leads to",
             429 => "the endpoint throttles; try again later",
             503 => "not ready; it may be starting, try again",

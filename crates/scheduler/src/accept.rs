@@ -106,7 +106,10 @@ impl Desk<'_> {
 }
 
 /// The job's time limit: the spec's, or a finite one by default (L7).
-fn time_limit(
+///
+/// # Errors
+/// The spec's limits do not nest, or are shorter than the plan takes at least.
+pub fn time_limit(
     spec: &VerifiedSpec,
     lower_bound: Option<Duration>,
     job_limit: Duration,

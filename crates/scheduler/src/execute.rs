@@ -16,6 +16,9 @@ use crate::{
     retry::Decision,
 };
 
+/// What a provider's clock may say beyond ours.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
 /// How a call came back to us.
 pub(crate) enum Called {
     /// With something to record, and what the call taught about the endpoint, if there was one.
@@ -126,6 +129,10 @@ fn attempt(
 ) -> AttemptRecord {
     let answer = result.as_ref().ok();
     let mut usage = answer.map_or_else(Usage::default, |answer| answer.usage);
+    // A provider that worked longer than the execution lasted cannot be believed: what it cost is unknown.
+    let lasted = ports.clock.now().duration_since(lease.started_at.min(dispatch.date));
+    let longest = Duration::try_from(lasted).unwrap_or_default() + CLOCKS_DIFFER;
+    usage.provider_time = usage.provider_time.filter(|time| *time <= longest);
     usage.cost_micros = usage.provider_time.map(|time| {
         let micros = time.as_micros().saturating_mul(u128::from(price_micros_per_s)) / 1_000_000;
         u64::try_from(micros).unwrap_or(u64::MAX)

@@ -23,7 +23,7 @@ mod scheduler;
 mod stop;
 mod worker;
 
-pub use accept::{AcceptError, Desk, Submission, submit};
+pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
 pub use catalog::{CatalogError, EndpointCatalog};
 pub use function_backend::FunctionBackend;
 pub use options::{OptionsError, SchedulerOptions, Timeouts};

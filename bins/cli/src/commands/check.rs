@@ -25,7 +25,8 @@ pub(crate) async fn check(command: &args::Check, as_json: bool) -> anyhow::Resul
     let backends = beacon_boot::build_backends(&file, Arc::clone(&clock))?;
     if command.call {
         remark(format_args!(
-            "calling {} endpoints, one small request each: this may start containers and cost money",
+            "calling {} endpoints, one small request each: this may start containers and cost money; \
+             one that does not answer is given up after 15 minutes",
             backends.len()
         ));
     }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::bail;
 use beacon_boot::Access;
 use beacon_domain::{
-    Bound, CancelReason, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress, WaitReason,
+    Bound, CancelReason, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress, StateCounts,
+    Verdict, WaitReason,
 };
 use beacon_spec::Timestamp;
 use serde_json::json;
@@ -15,6 +16,9 @@ use crate::{
     args::{self, OneJob},
     database,
 };
+
+/// Longer names are not padded to.
+const WIDEST: usize = 60;
 
 /// Lists jobs, newest first.
 pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -31,7 +35,9 @@ pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<
     }
     for job in &page.items {
         let (done, total) = (job.counts.completed, job.counts.total());
-        line(format_args!("{}  {:<24} {done:>6}/{total:<6} {}", job.id.short(), job.state, job.name))?;
+        let retry =
+            job.retry_of.map_or_else(String::new, |first| format!("  (tries {} again)", first.short()));
+        line(format_args!("{}  {:<24} {done:>6}/{total:<6} {}{retry}", job.id.short(), job.state, job.name))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,29 +113,46 @@ pub(crate) async fn find(view: &dyn JobView, text: &str) -> anyhow::Result<JobSu
 
 fn print(progress: &Progress) -> anyhow::Result<()> {
     let job = &progress.job;
-    line(format_args!("{}  {}  {}", job.id.short(), job.name, job.state))?;
+    line(format_args!("{}  {}  {}", job.id.short(), job.name, standing(job)))?;
+    let widest = progress.batches.iter().map(|batch| batch.question.as_str().chars().count());
+    let width = widest.max().unwrap_or(0).clamp(10, WIDEST);
     for batch in &progress.batches {
-        let (done, total) = (batch.counts.total() - batch.counts.open(), batch.counts.total());
-        let failed = batch.counts.failed + batch.counts.timed_out;
-        line(format_args!(
-            "  {:>3}. {:<24} {done:>5}/{total:<5} {failed:>4} failed",
-            batch.number, batch.question
-        ))?;
+        let (n, counts) = (batch.number, counted(&batch.counts));
+        line(format_args!("  {n:>3}. {:<width$} {counts}", batch.question))?;
     }
+    let widest = progress.endpoints.iter().map(|view| view.endpoint.as_str().chars().count());
+    let width = widest.max().unwrap_or(0).clamp(10, WIDEST);
     for endpoint in &progress.endpoints {
-        let counts = &endpoint.counts;
-        let (done, total) = (counts.total() - counts.open(), counts.total());
-        let bad = counts.failed + counts.timed_out;
-        line(format_args!(
-            "  {:<32} {done:>5}/{total:<5} {bad:>4} failed, {:>3} in flight",
-            endpoint.endpoint, endpoint.in_flight
-        ))?;
+        let (counts, in_flight) = (counted(&endpoint.counts), endpoint.in_flight);
+        line(format_args!("  {:<width$} {counts}, {in_flight} in flight", endpoint.endpoint))?;
     }
     // The makespan is first dispatch to end (S12).
     if let Some(makespan) = job.makespan() {
-        line(format_args!("took {makespan:.2?}"))?;
+        line(format_args!("took {:.2} s", makespan.as_secs_f64()))?;
     }
     Ok(())
+}
+
+/// The state, and what it does not say by itself.
+fn standing(job: &JobSummary) -> String {
+    let retry = job.retry_of.map_or_else(String::new, |first| format!(", tries {} again", first.short()));
+    let verdict = if job.verdict == Some(Verdict::NotMet) { ", its minima are not met" } else { "" };
+    format!("{}{verdict}{retry}", job.state)
+}
+
+/// Completed executions of all, and whatever else became of them.
+pub(crate) fn counted(counts: &StateCounts) -> String {
+    let mut text = format!("{:>5}/{:<5} completed", counts.completed, counts.total());
+    let others = [
+        (counts.failed, "failed"),
+        (counts.timed_out, "timed out"),
+        (counts.cancelled, "cancelled"),
+        (counts.unsupported, "unsupported"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        text += &format!(", {count} {what}");
+    }
+    text
 }
 
 /// Why executions wait, counted by reason (S11).

@@ -29,15 +29,20 @@ pub(crate) fn keygen(command: &Keygen, as_json: bool) -> anyhow::Result<ExitCode
     let ring = json!([{ "kid": command.kid, "public_key": key.public_key_base64(), "status": "active" }]);
     KeyRing::parse(ring.to_string().as_bytes()).context("a ring could not hold this key")?;
     write_secret(&command.out, &key)?;
-    if as_json {
-        line(&ring[0])?;
+    let printed = if as_json {
+        line(&ring[0])
     } else {
         remark(format_args!(
             "wrote the secret seed to {}; keep it. The key ring entry:",
             command.out.display()
         ));
-        line(serde_json::to_string_pretty(&ring)?)?;
+        line(serde_json::to_string_pretty(&ring)?)
+    };
+    if printed.is_err() {
+        // A key whose public half nobody has is of no use; the error that is told is the one below.
+        let _ = fs::remove_file(&command.out);
     }
+    printed?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,6 +52,11 @@ pub(crate) fn sign(command: &Sign, as_json: bool) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(
             !same_file(out, &command.job),
             "--out {} is the job itself, which would be lost; name another file",
+            out.display()
+        );
+        anyhow::ensure!(
+            !same_file(out, &command.key),
+            "--out {} is the secret key, which would be lost; name another file",
             out.display()
         );
     }

@@ -1,12 +1,15 @@
 //! `beacon plan`: what would run.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use beacon_domain::EndpointInfo;
+use beacon_domain::{EndpointInfo, Plan};
 use beacon_scheduler::{EndpointCatalog, Estimate, estimate};
 
 use super::{line, remark};
 use crate::{args, job_file, simulated};
+
+/// Questions printed.
+const MOST_QUESTIONS: usize = 20;
 
 /// Shows a job's plan.
 pub(crate) fn plan(command: &args::Plan, json: bool) -> anyhow::Result<ExitCode> {
@@ -18,10 +21,12 @@ pub(crate) fn plan(command: &args::Plan, json: bool) -> anyhow::Result<ExitCode>
     let catalog = EndpointCatalog::new(infos)?;
     let plan = job_file::plan(&command.file, &spec, &catalog)?;
     let estimate = estimate(&plan, &catalog);
+    beacon_scheduler::time_limit(&spec, estimate.lower_bound, Duration::MAX)?;
     if json {
         line(serde_json::to_string(&estimate)?)?
     } else {
-        print(&estimate)?
+        print(&estimate)?;
+        questions(&plan)?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,15 +43,30 @@ fn infos(file: &beacon_boot::EndpointsFile) -> anyhow::Result<Vec<EndpointInfo>>
     Ok(infos)
 }
 
+/// What will be asked: an id of the catalogue stands for its text, anything else is asked as it is.
+fn questions(plan: &Plan) -> anyhow::Result<()> {
+    for (n, batch) in plan.batches.iter().enumerate().take(MOST_QUESTIONS) {
+        let text: String =
+            batch.question.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        line(format_args!("  {:>3}. {}: {text}", n + 1, batch.question.id))?;
+    }
+    if plan.batches.len() > MOST_QUESTIONS {
+        line(format_args!("       and {} more questions", plan.batches.len() - MOST_QUESTIONS))?;
+    }
+    Ok(())
+}
+
 fn print(estimate: &Estimate) -> anyhow::Result<()> {
     line(format_args!("{} executions in {} question batches", estimate.executions, estimate.batches))?;
     if estimate.unsupported > 0 {
         line(format_args!("{} of them are served by no endpoint", estimate.unsupported))?;
     }
+    let width =
+        estimate.endpoints.iter().map(|load| load.endpoint.as_str().chars().count()).max().unwrap_or(0);
     for load in &estimate.endpoints {
         let bound = load.lower_bound.map_or_else(String::new, |bound| format!(", at least {bound:.1?}"));
         line(format_args!(
-            "  {:<32} {:>6} executions, {} at once{bound}",
+            "  {:<width$} {:>6} executions, {} at once{bound}",
             load.endpoint, load.executions, load.limit
         ))?;
     }

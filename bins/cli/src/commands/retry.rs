@@ -3,14 +3,12 @@
 use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::bail;
+use beacon_boot::Place;
 use beacon_domain::{ExecutionState, JobFilter};
 use beacon_scheduler::PlanOptions;
 
-use super::{
-    remark,
-    run::{Session, sum_up},
-};
-use crate::{args, job_file};
+use super::{remark, run::Session, summary::sum_up};
+use crate::{args, database, job_file};
 
 /// Runs them again.
 pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -19,6 +17,15 @@ pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result
         run.file.job.exists(),
         "there is no file {}; give the signed job file, not the job's id",
         run.file.job.display()
+    );
+    let there = match database::place(&run.database) {
+        Place::File(file) => file.exists(),
+        Place::Server(_) => true,
+    };
+    anyhow::ensure!(
+        there,
+        "there is no database {}; the job has not run there",
+        database::place(&run.database)
     );
     let spec = job_file::load(&run.file)?;
     let session = Session::open(&run, &spec).await?;
@@ -37,7 +44,7 @@ pub(crate) async fn retry(command: args::Retry, as_json: bool) -> anyhow::Result
     let only: HashSet<_> = failed.map(|cell| (cell.question, cell.model, cell.region, cell.run)).collect();
     if only.is_empty() {
         remark(format_args!("nothing failed in job {}", latest.id.short()));
-        return sum_up(&latest, &[], as_json);
+        return sum_up(&latest, &[], &session.hints, as_json);
     }
     let options = PlanOptions { only: Some(only), ..job_file::plan_options(&run.file) };
     let plan = beacon_scheduler::plan(spec.spec(), &session.catalog, &options)?;

@@ -1,28 +1,23 @@
 //! `beacon run`: verify, plan, run, sum up. The same command again resumes.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{
     Access, EndpointsFile, Runtime, build_backends, interrupted, load_endpoints, raise_open_files,
 };
 use beacon_domain::{
-    Accepted, AccountId, Batching, EndpointView, Failure, JobFilter, JobId, JobState, JobSummary, Plan,
-    WorkerId,
+    Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
 };
 use beacon_scheduler::{EndpointCatalog, Ports, Scheduler, SchedulerOptions, Stop, Submission, submit};
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
-use super::{failures, line, remark};
-use crate::{
-    args::Run,
-    database, exit, job_file,
-    out::{OutputError, word},
-    progress, simulated,
+use super::{
+    remark,
+    summary::{Hints, sum_up},
 };
+use crate::{args::Run, database, job_file, progress::Display, simulated};
 
 /// What a run works with.
 pub(crate) struct Session {
@@ -32,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) catalog: EndpointCatalog,
     /// Dropping it ends the simulated endpoints.
     simulator: Option<Running>,
+    key_file: PathBuf,
+    pub(crate) hints: Hints,
 }
 
 /// Runs a job file.
@@ -68,7 +65,8 @@ impl Session {
             signer: beacon_boot::receipt_signer(&database::runner_key(&command.database))?,
         };
         let options = options(command, &endpoints);
-        Ok(Self { runtime, ports, options, catalog, simulator })
+        let (key_file, hints) = (database::runner_key(&command.database), Hints::of(command));
+        Ok(Self { runtime, ports, options, catalog, simulator, key_file, hints })
     }
 
     /// The run that is meant: the latest one, or the next one if it is to be fresh.
@@ -98,6 +96,7 @@ impl Session {
                 let what = if state.is_terminal() { "has ended; --fresh runs it anew" } else { "is resumed" };
                 remark(format_args!("job {} {what}", job.short()));
                 self.check_endpoints(job).await?;
+                self.check_runner(job).await?;
                 self.note_batching(job, batching).await?;
                 job
             }
@@ -107,7 +106,7 @@ impl Session {
         if let Some(simulator) = self.simulator {
             simulator.shutdown().await;
         }
-        sum_up(&summary, &failures, as_json)
+        sum_up(&summary, &failures, &self.hints, as_json)
     }
 
     /// The plan is frozen with its endpoints (L1): without one of them its executions would wait for ever.
@@ -129,6 +128,25 @@ impl Session {
         Ok(())
     }
 
+    /// Receipts of one job are signed by one runner, or nobody can check them together (L8).
+    async fn check_runner(&self, job: JobId) -> anyhow::Result<()> {
+        let mut after = None;
+        let signed = loop {
+            let records = self.runtime.view.records(job, after, 500).await?;
+            let Some(last) = records.last() else { return Ok(()) };
+            after = Some(last.id.n);
+            if let Some(receipt) = records.iter().find_map(|record| record.receipt.as_ref()) {
+                break receipt.runner_key.clone();
+            }
+        };
+        anyhow::ensure!(
+            signed == self.ports.signer.public_key_base64(),
+            "the job has receipts of another runner's key ({signed}); put that key back ({}), or run anew with --fresh",
+            self.key_file.display()
+        );
+        Ok(())
+    }
+
     async fn note_batching(&self, job: JobId, asked: Batching) -> anyhow::Result<()> {
         let planned = self.runtime.view.job(job).await?.map(|job| job.batching);
         if planned.is_some_and(|planned| planned != asked) {
@@ -142,15 +160,15 @@ impl Session {
         // Unique per process start: the process id and the start time.
         let id = format!("run-{}-{}", std::process::id(), self.runtime.clock.now().as_microsecond());
         let scheduler = Scheduler::new(WorkerId::new(id), self.ports.clone(), self.options.clone())?;
-        let (stop, done) = (Stop::new(), CancellationToken::new());
+        let stop = Stop::new();
         let signals = tokio::spawn(heed_signals(stop.clone()));
         let (view, wakeups) = (Arc::clone(&self.runtime.view), Arc::clone(&self.runtime.wakeups));
-        let shown =
-            tokio::spawn(progress::show(view, wakeups, Arc::clone(&self.runtime.clock), job, done.clone()));
+        let clock = Arc::clone(&self.runtime.clock);
+        let display =
+            Display::start(view, wakeups, Arc::clone(&clock), job).context("cannot start a thread")?;
         let summary = scheduler.run_job(job, stop).await;
-        done.cancel();
         signals.abort();
-        shown.await.context("the progress display failed")?;
+        display.finish(clock.as_ref()).await;
         Ok(summary?)
     }
 }
@@ -171,73 +189,11 @@ fn options(command: &Run, endpoints: &EndpointsFile) -> SchedulerOptions {
 /// The first signal drains, the second one drops the calls.
 async fn heed_signals(stop: Stop) {
     interrupted().await;
+    // First the deed: a terminal that stands still must not hold it up.
+    stop.drain();
     remark(format_args!(
         "stopping: calls in flight may end; Ctrl-C again drops them (what can be resumed is resumed later)"
     ));
-    stop.drain();
     interrupted().await;
     stop.abort();
-}
-
-/// Prints how a job stands; the exit code says it too, also to whoever does not read the text.
-pub(crate) fn sum_up(job: &JobSummary, failures: &[Failure], as_json: bool) -> anyhow::Result<ExitCode> {
-    let printed = if as_json { line(object(job, failures)) } else { text(job, failures) };
-    if let Err(error) = printed
-        && !error.is_closed_pipe()
-    {
-        return Err(error.into());
-    }
-    Ok(match job.state {
-        JobState::Completed => ExitCode::SUCCESS,
-        state if state.is_terminal() => ExitCode::from(exit::NOT_ALL_COMPLETED),
-        _ => ExitCode::from(exit::STOPPED),
-    })
-}
-
-fn object(job: &JobSummary, failures: &[Failure]) -> serde_json::Value {
-    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    json!({
-        "job_id": job.id, "name": job.name, "state": job.state, "verdict": job.verdict,
-        "executions_total": job.counts.total(), "executions_completed": job.counts.completed,
-        "executions_failed": job.counts.failed + job.counts.timed_out,
-        "executions_timed_out": job.counts.timed_out,
-        "executions_cancelled": job.counts.cancelled, "executions_unsupported": job.counts.unsupported,
-        "failures": failures, "makespan_s": seconds(job.makespan()), "lower_bound_s": seconds(job.lower_bound),
-        "cost_micros": job.cost_micros, "closed": job.close.is_some(),
-    })
-}
-
-fn text(job: &JobSummary, failures: &[Failure]) -> Result<(), OutputError> {
-    let (counts, name) = (&job.counts, word(job.name.as_str()));
-    line(format_args!("job {} ({}): {}", job.name, job.id.short(), job.state))?;
-    line(format_args!(
-        "  {} of {} executions completed, {} failed, {} timed out, {} cancelled, {} unsupported",
-        counts.completed,
-        counts.total(),
-        counts.failed,
-        counts.timed_out,
-        counts.cancelled,
-        counts.unsupported
-    ))?;
-    if let Some(makespan) = job.makespan() {
-        line(format_args!("  took {:.2} s{}", makespan.as_secs_f64(), against(job, makespan)))?;
-    }
-    failures::print(failures)?;
-    if !failures.is_empty() {
-        line(format_args!("  all of them: `beacon results {name}`; again: `beacon retry JOB --failed`"))?;
-    }
-    if job.close.is_some() {
-        line(format_args!("  receipts are closed and signed: `beacon receipts {name}`"))?;
-    }
-    Ok(())
-}
-
-/// The estimate assumes that every endpoint starts cold and that all of the job runs.
-fn against(job: &JobSummary, makespan: Duration) -> String {
-    let completed = job.state == JobState::Completed && job.counts.unsupported == 0;
-    let Some(bound) = job.lower_bound.filter(|bound| completed && !bound.is_zero()) else {
-        return String::new();
-    };
-    let ratio = makespan.as_secs_f64() / bound.as_secs_f64();
-    format!(", {ratio:.3} times the least that is estimated from a cold start ({:.2} s)", bound.as_secs_f64())
 }

@@ -1,6 +1,6 @@
 //! `beacon simulate`: simulated endpoints over HTTP.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{Interrupts, read_bounded};
@@ -22,6 +22,7 @@ pub(crate) async fn simulate(command: &args::Simulate, as_json: bool) -> anyhow:
     let running =
         serve_at(config.clone(), command.listen, Arc::new(SystemClock::new())).await.with_context(taken)?;
     if let Some(path) = &command.write_endpoints {
+        refuse_to_lose(path)?;
         let text = simulated::endpoints_toml(&config, running.addr())?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -40,6 +41,17 @@ fn config(command: &args::Simulate) -> anyhow::Result<SimConfig> {
     config.check().with_context(named)?;
     anyhow::ensure!(!config.endpoints.is_empty(), "{} has no [[endpoint]]; add one", path.display());
     Ok(config)
+}
+
+/// A file that somebody wrote is not replaced; an earlier one of ours is.
+fn refuse_to_lose(path: &Path) -> anyhow::Result<()> {
+    let there = std::fs::read(path).unwrap_or_default();
+    anyhow::ensure!(
+        there.is_empty() || there.starts_with(simulated::HEADER.as_bytes()),
+        "{} is there and was not made by --write-endpoints; name another file, or remove it",
+        path.display()
+    );
+    Ok(())
 }
 
 fn of_cells(command: &args::Simulate) -> anyhow::Result<SimConfig> {

@@ -53,10 +53,10 @@ async fn the_runner_key_stands_beside_the_database_and_stays_the_same() {
 
 #[test]
 fn logs_can_be_started_twice() {
-    start_logs("warn", LogFormat::Text);
+    let _first = start_logs("warn", LogFormat::Text);
     let before = tracing::enabled!(tracing::Level::DEBUG);
 
-    start_logs("debug", LogFormat::Json);
+    let _second = start_logs("debug", LogFormat::Json);
 
     assert_eq!(tracing::enabled!(tracing::Level::DEBUG), before, "the first start stands");
 }

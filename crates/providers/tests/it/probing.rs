@@ -105,7 +105,7 @@ async fn every_kind_of_health_is_explained() {
     )
     .await;
     check_health(reply(404), false, "each function has its own host").await;
-    check_health(reply(303).location("/x"), false, "still starting after 150 s; try again").await;
+    check_health(reply(303).location("/x"), false, "still starting after 150 s, try again").await;
     check_health(reply(301).location("/x"), false, "configure the address that it leads to").await;
     check_health(reply(429), false, "try again later").await;
     check_health(reply(503), false, "it may be starting").await;

@@ -39,7 +39,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Occupied`] if another runner has it; [`StoreError::Unavailable`] says what is wrong with it.
     pub fn open(path: impl AsRef<Path>, mode: OpenMode) -> Result<Self, StoreError> {
-        let path = path.as_ref();
+        // One file has one lock, whatever link leads to it.
+        let resolved = path.as_ref().canonicalize();
+        let path = resolved.as_deref().unwrap_or(path.as_ref());
         open::check_ours(path, mode)?;
         let lock = match mode {
             OpenMode::Run => Some(open::lock(path)?),

@@ -71,6 +71,9 @@ pub(crate) fn check_ours(path: &Path, mode: OpenMode) -> Result<(), StoreError> 
             path.display()
         ));
     }
+    if path.is_dir() {
+        return refuse(format!("{} is a folder; name a file in it", path.display()));
+    }
     let is_new =
         !path.try_exists().is_ok_and(|exists| exists) || path.metadata().is_ok_and(|file| file.len() == 0);
     if is_new {

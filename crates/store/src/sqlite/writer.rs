@@ -59,11 +59,23 @@ pub(crate) struct Writer {
 pub(crate) type Written = (Room, Option<Bound>);
 
 /// The ways to the threads. They end when this is dropped.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Threads {
-    writes: mpsc::Sender<Command>,
-    reads: mpsc::Sender<Query>,
+    /// Gone only while this is dropped.
+    ways: Option<(mpsc::Sender<Command>, mpsc::Sender<Query>)>,
+    running: Vec<std::thread::JoinHandle<()>>,
     path: Arc<Path>,
+}
+
+/// Waits for the threads: what was asked is then done, the log is in the file, and the lock is free.
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.ways = None;
+        for thread in self.running.drain(..) {
+            // One that panicked has told it already.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Threads {
@@ -78,16 +90,17 @@ impl Threads {
         let (writes, commands) = mpsc::channel(1024);
         let (reads, mut queries) = mpsc::channel::<Query>(1024);
         let writer = Writer::new(path, writer);
-        std::thread::Builder::new().name("beacon-write".into()).spawn(move || {
-            writer.run(commands, &wakeups);
-            drop(guard);
-        })?;
-        std::thread::Builder::new().name("beacon-read".into()).spawn(move || {
+        // In this order: the last connection that closes brings the log into the file.
+        let reading = std::thread::Builder::new().name("beacon-read".into()).spawn(move || {
             while let Some(query) = queries.blocking_recv() {
                 query(&reader);
             }
         })?;
-        Ok(Self { writes, reads, path: path.into() })
+        let writing = std::thread::Builder::new().name("beacon-write".into()).spawn(move || {
+            writer.run(commands, &wakeups);
+            drop(guard);
+        })?;
+        Ok(Self { ways: Some((writes, reads)), running: vec![reading, writing], path: path.into() })
     }
 
     /// Runs `command` in a transaction, shared with whoever waits at the same time; answers after the commit.
@@ -108,7 +121,8 @@ impl Threads {
                 let _ = answer.send(result);
             })
         });
-        self.writes.send(Command { durability, run }).await.map_err(|_| self.gone())?;
+        let (writes, _) = self.ways.as_ref().ok_or_else(|| self.gone())?;
+        writes.send(Command { durability, run }).await.map_err(|_| self.gone())?;
         answered.await.map_err(|_| self.gone())?
     }
 
@@ -123,7 +137,8 @@ impl Threads {
             let result = snapshot(connection, query).map_err(|fault| fault.explained(&path));
             let _ = answer.send(result);
         });
-        self.reads.send(query).await.map_err(|_| self.gone())?;
+        let (_, reads) = self.ways.as_ref().ok_or_else(|| self.gone())?;
+        reads.send(query).await.map_err(|_| self.gone())?;
         answered.await.map_err(|_| self.gone())?
     }
 
