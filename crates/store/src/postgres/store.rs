@@ -11,6 +11,7 @@ use super::{
     claim::Endpoints,
     codec::Frozen,
     error::Fault,
+    ready::Lows,
     transaction::{Connections, Tx},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) numbers: Mutex<HashMap<JobId, i64>>,
     /// Accounts that have their row.
     pub(crate) accounts: Mutex<HashSet<String>>,
+    /// Where queues begin.
+    pub(crate) lows: Lows,
     endpoints: Mutex<HashMap<EndpointId, i32>>,
     frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
 }
@@ -35,6 +38,7 @@ impl Core {
             connections,
             numbers: Mutex::default(),
             accounts: Mutex::default(),
+            lows: Lows::default(),
             endpoints: Mutex::default(),
             frozen: Mutex::default(),
         }

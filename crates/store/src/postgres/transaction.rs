@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    future::Future,
     hash::{BuildHasher, Hasher, RandomState},
     time::Duration,
 };
@@ -60,6 +61,8 @@ pub(crate) trait Work: Sync {
 /// An open transaction. Dropped without an end, its connection is closed and not used again.
 pub(crate) struct Tx {
     client: Option<Object>,
+    /// Sent together with the first statement, which saves a round trip.
+    begin: std::sync::Mutex<Option<String>>,
 }
 
 /// A row, with the statement that it came from.
@@ -129,7 +132,6 @@ impl Connections {
 
     async fn begin(&self, kind: Kind, limit: Duration) -> Result<Tx, Fault> {
         let client = self.pool.get().await.map_err(Fault::Pool)?;
-        let tx = Tx { client: Some(client) };
         let (mode, plans) = match kind {
             Kind::Queue => (
                 "",
@@ -144,9 +146,7 @@ impl Connections {
         let begin = format!(
             "BEGIN{mode}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL jit = off; {plans}"
         );
-        let begun = tx.client()?.batch_execute(&begin).await;
-        begun.map_err(|error| Fault::Database { statement: "begin", error })?;
-        Ok(tx)
+        Ok(Tx { client: Some(client), begin: std::sync::Mutex::new(Some(begin)) })
     }
 }
 
@@ -156,10 +156,20 @@ impl Tx {
         self.client.as_ref().ok_or(Fault::Raced)
     }
 
+    /// Sends BEGIN before the first statement, without waiting for its answer. A connection handles what it is sent in
+    /// order; if BEGIN fails, the connection is not used again.
+    async fn begun<T>(&self, client: &Object, statement: impl Future<Output = T>) -> Result<T, Fault> {
+        let Some(begin) = super::store::locked(&self.begin).take() else { return Ok(statement.await) };
+        let (begun, answer) = futures::join!(client.batch_execute(&begin), statement);
+        begun.map_err(|error| Fault::Database { statement: "begin", error })?;
+        Ok(answer)
+    }
+
     /// All rows of a statement.
     pub(crate) async fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Line>, Fault> {
         let statement = name(sql);
-        let rows = self.client()?.query_typed(sql, params).await;
+        let client = self.client()?;
+        let rows = self.begun(client, client.query_typed(sql, params)).await?;
         let rows = rows.map_err(|error| Fault::Database { statement, error })?;
         Ok(rows.into_iter().map(|row| Line { row, statement }).collect())
     }
@@ -178,7 +188,8 @@ impl Tx {
     /// How many rows a statement changed.
     pub(crate) async fn execute(&self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, Fault> {
         let statement = name(sql);
-        let changed = self.client()?.execute_typed(sql, params).await;
+        let client = self.client()?;
+        let changed = self.begun(client, client.execute_typed(sql, params)).await?;
         changed.map_err(|error| Fault::Database { statement, error })
     }
 
@@ -190,13 +201,16 @@ impl Tx {
         let statement = name(sql);
         // The client of the pool would give the statement a name; the plain one below it does not matter for COPY,
         // whose text is sent as it is.
-        let sink = self.client()?.copy_in(sql).await;
+        let client = self.client()?;
+        let sink = self.begun(client, client.copy_in(sql)).await?;
         sink.map_err(|error| Fault::Database { statement, error })
     }
 
     /// The client, for statements that others share.
-    pub(crate) fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
-        Ok(self.client()?)
+    pub(crate) async fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
+        let client = self.client()?;
+        self.begun(client, std::future::ready(())).await?;
+        Ok(client)
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
