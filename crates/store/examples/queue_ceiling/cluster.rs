@@ -61,7 +61,8 @@ pub(crate) async fn counters(client: &Client) -> (f64, f64) {
     const COUNTERS: &str = "SELECT pg_stat_clear_snapshot()::text, (pg_current_wal_lsn() - '0/0')::float8,
         (SELECT xact_commit::float8 FROM pg_stat_database WHERE datname = current_database())";
     // Servers tell their counts with a delay of up to a second.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let clock = SystemClock::new();
+    clock.sleep_until(clock.monotonic() + Duration::from_millis(1500)).await;
     let row = client.query_one(COUNTERS, &[]).await.unwrap();
     (row.get(1), row.get(2))
 }
