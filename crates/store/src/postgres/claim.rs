@@ -49,8 +49,10 @@ impl Work for ClaimWork<'_> {
         let mut jobs = BTreeSet::new();
         if !chosen.is_empty() {
             let wanted = moved(&chosen);
-            // Sent at once; the batches are locked after the executions.
-            let (taken, batches) = futures::try_join!(self.take(tx, &chosen), wanted.hold(tx))?;
+            // One batch that has started needs no look and no order. The others are locked after the executions.
+            let known = wanted.batches().count() == 1 && self.core.have_started(wanted.batches());
+            let hold = async { if known { Ok(BTreeMap::new()) } else { wanted.hold(tx).await } };
+            let (taken, batches) = futures::try_join!(self.take(tx, &chosen), hold)?;
             // What a cancel took meanwhile is not ours.
             chosen.retain(|(_, ready)| taken.contains(&(ready.job, ready.n)));
             let mut frozen = BTreeMap::new();
@@ -59,16 +61,18 @@ impl Work for ClaimWork<'_> {
                     place.insert(self.core.frozen(tx, ready.job).await?);
                 }
             }
-            let (moved, now) = (moved(&chosen), At::from(self.claim.now));
-            futures::try_join!(moved.write(tx, Some(now)), rooms.write(tx))?;
             claimed.started = self.started(tx, &chosen, &frozen, &batches).await?;
+            let (moved, now) = (moved(&chosen), At::from(self.claim.now));
+            let last = async { futures::try_join!(moved.write(tx, Some(now)), rooms.write(tx)) };
+            tx.finish(last).await?;
+            self.core.note_started(moved.batches());
             claimed.leases = chosen
                 .into_iter()
                 .map(|(room, ready)| self.lease(room, &frozen[&ready.job], ready))
                 .collect();
             jobs.extend(frozen.values().map(|frozen| frozen.id));
         } else {
-            rooms.write(tx).await?;
+            tx.finish(rooms.write(tx)).await?;
         }
         Ok((claimed, jobs))
     }
@@ -90,7 +94,7 @@ impl ClaimWork<'_> {
                 left -= if jobs == 0 { 0 } else { free.min(left) };
             }
         }
-        waiting.read_ahead(tx, &self.core.lows, ahead.into_iter(), now).await?;
+        waiting.read_ahead((tx, &self.core.lows), self.places, ahead.into_iter(), now).await?;
         let mut chosen = Vec::new();
         for (room, place) in pairs() {
             let (bound, free) = rooms.free(self.claim, room, place);

@@ -45,9 +45,24 @@ const REMEMBERED: usize = 4096;
 /// come back to it (a lease that expired puts them behind 1970 by a microsecond), and a batch that opens comes later in
 /// the plan; so what was once seen as its beginning stays a lower bound, whatever other processes do.
 #[derive(Debug, Default)]
-pub(crate) struct Lows(Mutex<HashMap<Queue, i32>>);
+pub(crate) struct Lows(Mutex<HashMap<Queue, i32>>, Mutex<Guesses>);
+
+/// What the last claim for these endpoints wanted; the next one mostly wants the same.
+type Guesses = HashMap<Vec<i32>, BTreeMap<Queue, u32>>;
 
 impl Lows {
+    fn guess(&self, places: &[i32]) -> BTreeMap<Queue, u32> {
+        locked(&self.1).get(places).cloned().unwrap_or_default()
+    }
+
+    fn wanted(&self, places: &[i32], wanted: &BTreeMap<Queue, u32>) {
+        let mut guesses = locked(&self.1);
+        if guesses.len() >= REMEMBERED / 16 {
+            guesses.clear();
+        }
+        guesses.insert(places.to_vec(), wanted.clone());
+    }
+
     fn of<'a>(&self, queues: impl Iterator<Item = &'a Queue>) -> Vec<i32> {
         let lows = locked(&self.0);
         queues.map(|queue| lows.get(queue).copied().unwrap_or(0)).collect()
@@ -85,7 +100,8 @@ struct Fetched {
 
 impl Waiting {
     /// Finds the jobs with something queued: one index seek per endpoint and job, however many executions wait.
-    pub(crate) async fn look(tx: &Tx, places: &[i32], now: Timestamp) -> Result<Self, Fault> {
+    /// With it goes what the claim will probably want to read.
+    pub(crate) async fn look(tx: &Tx, lows: &Lows, places: &[i32], time: Timestamp) -> Result<Self, Fault> {
         const CANDIDATES: &str = "-- ready::candidates
             SELECT endpoint, jobs.no, key, weight
             FROM unnest($1::int4[]) AS endpoint
@@ -105,13 +121,19 @@ impl Waiting {
             CROSS JOIN LATERAL (SELECT not_before FROM beacon.executions WHERE state = 'queued'
                 AND not_before > '1970-01-01 00:00:00.000001+00' AND executions.endpoint = endpoint.endpoint AND not_before > $2
                 ORDER BY not_before LIMIT 1) AS next";
-        let now = At::from(now);
+        let now = At::from(time);
+        let mut waiting = Self::default();
+        let guess = lows.guess(places);
         let (of_places, of_both) = (
             [(&places as _, Type::INT4_ARRAY)],
             [(&places as _, Type::INT4_ARRAY), (&now as _, Type::TIMESTAMPTZ)],
         );
-        let (lines, next) = futures::try_join!(tx.rows(CANDIDATES, &of_places), tx.one(NEXT, &of_both))?;
-        let mut waiting = Self { next_ready_at: maybe_time(&next, 0)?, ..Self::default() };
+        let (lines, next, ()) = futures::try_join!(
+            tx.rows(CANDIDATES, &of_places),
+            tx.one(NEXT, &of_both),
+            waiting.fetch(tx, lows, &guess, time)
+        )?;
+        waiting.next_ready_at = maybe_time(&next, 0)?;
         for line in &lines {
             let candidate = Candidate { key: line.get(2)?, weight: number(line, 3)?, job: line.get(1)? };
             waiting.candidates.entry(line.get(0)?).or_default().push(candidate);
@@ -122,8 +144,8 @@ impl Waiting {
     /// Reads ahead for these endpoints what they would give if every job had enough: one statement for all.
     pub(crate) async fn read_ahead<'a>(
         &mut self,
-        tx: &Tx,
-        lows: &Lows,
+        (tx, lows): (&Tx, &Lows),
+        places: &[i32],
         lanes: impl Iterator<Item = (i32, &'a Lane<i64>, u32)>,
         now: Timestamp,
     ) -> Result<(), Fault> {
@@ -135,6 +157,8 @@ impl Waiting {
                 *wanted.entry((endpoint, job)).or_default() += 1;
             }
         }
+        lows.wanted(places, &wanted);
+        wanted.retain(|queue, most| self.fetched.get(queue).is_none_or(|fetched| fetched.asked < *most));
         self.fetch(tx, lows, &wanted, now).await
     }
 

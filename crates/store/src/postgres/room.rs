@@ -50,7 +50,7 @@ impl Rooms {
             lock_endpoints(tx, places),
             running(tx, places, &accounts),
             shared_room(tx, claim),
-            Waiting::look(tx, places, claim.now)
+            Waiting::look(tx, &core.lows, places, claim.now)
         )?;
         Ok((Self { endpoints, shared, running, writes: BTreeMap::new() }, waiting))
     }

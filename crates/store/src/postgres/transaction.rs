@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -18,7 +19,10 @@ use tokio_postgres::{
     types::{FromSql, ToSql, Type},
 };
 
-use super::error::{Fault, Remedy};
+use super::{
+    error::{Fault, Remedy, is_cut},
+    store::locked,
+};
 
 /// A value and its type; with the type told, a statement needs one round trip and no name.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -62,7 +66,16 @@ pub(crate) trait Work: Sync {
 pub(crate) struct Tx {
     client: Option<Object>,
     /// Sent together with the first statement, which saves a round trip.
-    begin: std::sync::Mutex<Option<String>>,
+    begin: Mutex<Option<String>>,
+    commit: Mutex<Commit>,
+}
+
+/// How far the end of a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    No,
+    Sent,
+    Done,
 }
 
 /// A row, with the statement that it came from.
@@ -146,7 +159,7 @@ impl Connections {
         let begin = format!(
             "BEGIN{mode}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL jit = off; {plans}"
         );
-        Ok(Tx { client: Some(client), begin: std::sync::Mutex::new(Some(begin)) })
+        Ok(Tx { client: Some(client), begin: Mutex::new(Some(begin)), commit: Mutex::new(Commit::No) })
     }
 }
 
@@ -159,7 +172,7 @@ impl Tx {
     /// Sends BEGIN before the first statement, without waiting for its answer. A connection handles what it is sent in
     /// order; if BEGIN fails, the connection is not used again.
     async fn begun<T>(&self, client: &Object, statement: impl Future<Output = T>) -> Result<T, Fault> {
-        let Some(begin) = super::store::locked(&self.begin).take() else { return Ok(statement.await) };
+        let Some(begin) = locked(&self.begin).take() else { return Ok(statement.await) };
         let (begun, answer) = futures::join!(client.batch_execute(&begin), statement);
         begun.map_err(|error| Fault::Database { statement: "begin", error })?;
         Ok(answer)
@@ -206,6 +219,22 @@ impl Tx {
         sink.map_err(|error| Fault::Database { statement, error })
     }
 
+    /// Sends COMMIT right behind the last statements, which saves a round trip while locks are held. If one of them fails,
+    /// the server rolls back. Nothing may follow.
+    pub(crate) async fn finish<T>(&self, last: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let client = self.client()?;
+        *locked(&self.commit) = Commit::Sent;
+        let (last, committed) = futures::join!(last, client.batch_execute("COMMIT"));
+        let output = last.map_err(|fault| match fault {
+            // COMMIT was on its way already.
+            Fault::Database { error, .. } if is_cut(&error) => Fault::UnknownCommit { error },
+            fault => fault,
+        })?;
+        committed.map_err(|error| Fault::UnknownCommit { error })?;
+        *locked(&self.commit) = Commit::Done;
+        Ok(output)
+    }
+
     /// The client, for statements that others share.
     pub(crate) async fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
         let client = self.client()?;
@@ -214,6 +243,10 @@ impl Tx {
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
+        if *locked(&self.commit) == Commit::Done {
+            drop(self.client.take());
+            return Ok(());
+        }
         let committed = self.client()?.batch_execute("COMMIT").await;
         match committed {
             Ok(()) => {
@@ -227,7 +260,11 @@ impl Tx {
     }
 
     async fn roll_back(&mut self, fault: &Fault) {
-        let gone = matches!(fault, Fault::Database { error, .. } if super::error::is_cut(error));
+        let gone = match fault {
+            Fault::Database { error, .. } => is_cut(error),
+            Fault::UnknownCommit { .. } => true,
+            _ => false,
+        };
         if !gone
             && let Some(client) = &self.client
             && client.batch_execute("ROLLBACK").await.is_ok()
