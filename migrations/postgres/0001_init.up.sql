@@ -94,7 +94,8 @@ CREATE TABLE beacon.accounts (
 CREATE TABLE beacon.executions (
     job bigint NOT NULL,
     token bigint NOT NULL DEFAULT 0,
-    -- 1970 until a retry or a give-back sets it, so that the fresh ones stand together in the index of the queue.
+    -- 1970 until it leaves the queue for the first time, so that what never ran stands together in the index of the queue;
+    -- a microsecond later if an expired lease returned it; a real time after a retry or a give-back.
     not_before timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00',
     queued_at timestamptz,
     -- The first dispatch; the execution's own clock starts here.
@@ -118,7 +119,7 @@ CREATE TABLE beacon.executions (
     autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX executions_queued ON beacon.executions (endpoint, job, not_before, n) WHERE state = 'queued';
 CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)
-    WHERE state = 'queued' AND not_before > '1970-01-01 00:00:00+00';
+    WHERE state = 'queued' AND not_before > '1970-01-01 00:00:00.000001+00';
 -- Small: there are never more live rows in it than calls in flight. Without `lease_until`, so that a renewal is a HOT update.
 CREATE INDEX executions_running ON beacon.executions (endpoint) WHERE state = 'running';
 

@@ -1,15 +1,20 @@
-//! What the tests need from the machine. Today that is a C compiler, for the bundled SQLite.
+//! What the tests need from the machine: a C compiler, for the bundled SQLite, and the programs of a PostgreSQL server, of
+//! which the tests start one of their own.
 
 use std::{
-    env,
-    path::Path,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, bail, ensure};
 
-/// The packages that hold a C compiler on Debian and what derives from it.
-const DEBIAN_PACKAGES: [&str; 2] = ["gcc", "libc6-dev"];
+/// The packages that hold them on Debian and what derives from it.
+const DEBIAN_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "postgresql"];
+
+/// Where Debian and others put the programs of a PostgreSQL server, apart from PATH; one folder per version or none.
+const SERVER_FOLDERS: [&str; 4] =
+    ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql", "/usr/local/pgsql"];
 
 /// When a missing need may be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,21 +25,41 @@ pub(crate) enum Install {
     Asked,
 }
 
-/// Sees that a C compiler is there, and installs it where that is allowed.
+/// Sees that everything is there, and installs it where that is allowed.
 ///
 /// # Errors
-/// It is missing and was not installed; the text names the command that does it.
+/// Something is missing and was not installed; the text names the command that does it.
 pub(crate) fn ensure(install: Install) -> anyhow::Result<()> {
-    if c_compiler_runs() {
-        return Ok(());
-    }
+    let Some(missing) = missing() else { return Ok(()) };
     let allowed = install == Install::Asked || env::var("CI").is_ok_and(|value| value == "true");
     let debian = Path::new("/etc/debian_version").exists();
     if allowed && debian && is_root() {
         return install_on_debian();
     }
-    let tried = c_compiler();
-    bail!("`{tried}` does not start, but the bundled SQLite needs a C compiler; run: {}", advice(debian));
+    bail!("{missing}; run: {}", advice(debian));
+}
+
+/// What is missing, if anything is.
+fn missing() -> Option<String> {
+    if !c_compiler_runs() {
+        return Some(format!("`{}` does not start, but the bundled SQLite needs a C compiler", c_compiler()));
+    }
+    if !postgres_is_there() {
+        return Some(
+            "there is no PostgreSQL server (initdb, pg_ctl), but tests start one of their own".to_owned(),
+        );
+    }
+    None
+}
+
+fn postgres_is_there() -> bool {
+    let said = Command::new("pg_config").arg("--bindir").stderr(Stdio::null()).output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let versions = SERVER_FOLDERS.iter().flat_map(|folder| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries.chain([folder.into()]).map(|folder: PathBuf| folder.join("bin"))
+    });
+    said.ok().map(PathBuf::from).into_iter().chain(versions).any(|folder| folder.join("initdb").exists())
 }
 
 fn c_compiler() -> String {
@@ -59,10 +84,8 @@ fn install_on_debian() -> anyhow::Result<()> {
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(DEBIAN_PACKAGES);
     apt_get(&arguments)?;
-    ensure!(
-        c_compiler_runs(),
-        "apt-get installed {DEBIAN_PACKAGES:?}, but no C compiler runs; check CC and PATH"
-    );
+    let missing = missing();
+    ensure!(missing.is_none(), "apt-get installed {DEBIAN_PACKAGES:?}, but {}", missing.unwrap_or_default());
     Ok(())
 }
 
@@ -83,9 +106,10 @@ fn advice(debian: bool) -> String {
         );
     }
     if cfg!(target_os = "macos") {
-        return "xcode-select --install".to_owned();
+        return "xcode-select --install; brew install postgresql".to_owned();
     }
-    "your package manager to install a C compiler called cc (or set CC to the one you have)".to_owned()
+    "your package manager to install PostgreSQL and a C compiler called cc (or set CC to the one you have)"
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -97,6 +121,6 @@ mod tests {
         let advice = advice(true);
 
         assert!(advice.starts_with("sudo apt-get update"), "{advice}");
-        assert!(advice.ends_with("gcc libc6-dev"), "{advice}");
+        assert!(advice.ends_with("gcc libc6-dev postgresql"), "{advice}");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done; for run: every execution that an endpoint serves completed; for verify: the verdict is good
+  0  done; for run: all that an endpoint serves completed; for verify: the verdict is good
   1  could not start, or could not print what it found
   2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
   3  the job ended, but not every execution completed

@@ -19,7 +19,7 @@ async fn in_a_file() -> (SqliteStore, TempDir) {
 }
 
 async fn in_postgres() -> (PostgresStore, ()) {
-    (database::store().await, ())
+    (PostgresStore::connect(database::options().await).await.unwrap(), ())
 }
 
 mod memory {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use beacon_domain::{ExecutionState, JobState};
 
 const DOCS: &str = include_str!("../../../docs/STATES.md");
-const SCHEMA: &str = include_str!("../../../migrations/sqlite/0001_init.sql");
+const SCHEMAS: [(&str, &str); 2] = [
+    (include_str!("../../../migrations/sqlite/0001_init.sql"), "CREATE TABLE "),
+    (include_str!("../../../migrations/postgres/0001_init.up.sql"), "CREATE TABLE beacon."),
+];
 
 fn table(name: &str) -> BTreeMap<String, Vec<String>> {
     let marker = format!("<!-- states: {name} -->");
@@ -22,9 +25,9 @@ fn table(name: &str) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-fn check(table: &str) -> Vec<String> {
-    let (_, rest) = SCHEMA
-        .split_once(&format!("CREATE TABLE {table} ("))
+fn check(schema: &str, create: &str, table: &str) -> Vec<String> {
+    let (_, rest) = schema
+        .split_once(&format!("{create}{table} ("))
         .expect("the document and the schema have this shape");
     let (_, rest) =
         rest.split_once("CHECK (state IN (").expect("the document and the schema have this shape");
@@ -42,7 +45,9 @@ fn the_chart_of_executions_is_the_enum_and_the_schema() {
         assert_eq!(docs[from.as_str()], next, "{from}");
     }
     assert_eq!(docs.len(), ExecutionState::ALL.len());
-    assert_eq!(check("executions"), ExecutionState::ALL.map(ExecutionState::as_str));
+    for (schema, create) in SCHEMAS {
+        assert_eq!(check(schema, create, "executions"), ExecutionState::ALL.map(ExecutionState::as_str));
+    }
 }
 
 #[test]
@@ -53,5 +58,7 @@ fn the_chart_of_jobs_is_the_enum_and_the_schema() {
         assert_eq!(docs[state.as_str()].is_empty(), state.is_terminal(), "{state}");
     }
     assert_eq!(docs.len(), JobState::ALL.len());
-    assert_eq!(check("jobs"), JobState::ALL.map(JobState::as_str));
+    for (schema, create) in SCHEMAS {
+        assert_eq!(check(schema, create, "jobs"), JobState::ALL.map(JobState::as_str));
+    }
 }

@@ -152,7 +152,7 @@ impl Work for Check {
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<(), Fault> {
         let database = |error| Fault::Database { statement: "migrate::applied", error };
-        let applied = applied(tx.plain()?).await.map_err(database)?;
+        let applied = applied(tx.plain().await?).await.map_err(database)?;
         Ok(refusal(&self.place, MIGRATIONS, &applied, Wanted::All)?)
     }
 }

@@ -62,7 +62,7 @@ async fn cells(
             endpoint: line.get::<Option<String>>(5)?.map(EndpointId::new),
             state,
             attempts: number(line, 7)?,
-            not_before: (state == ExecutionState::Queued && not_before > At::EPOCH)
+            not_before: (state == ExecutionState::Queued && not_before > At::RETURNED)
                 .then(|| not_before.time()),
             resumable: line.get(9)?,
         };

@@ -19,7 +19,7 @@ use super::{
     counts::{BatchKey, Deltas, HeldBatch},
     error::Fault,
     locks::{CLASS, lock_job_rows, lock_key},
-    ready::{Ready, Waiting},
+    ready::Ready,
     room::Rooms,
     store::Core,
     transaction::{Kind, Tx, Work},
@@ -48,7 +48,11 @@ impl Work for ClaimWork<'_> {
         let mut claimed = Claimed { next_ready_at, ..Claimed::default() };
         let mut jobs = BTreeSet::new();
         if !chosen.is_empty() {
-            let taken = self.take(tx, &chosen).await?;
+            let wanted = moved(&chosen);
+            // One batch that has started needs no look and no order. The others are locked after the executions.
+            let known = wanted.batches().count() == 1 && self.core.have_started(wanted.batches());
+            let hold = async { if known { Ok(BTreeMap::new()) } else { wanted.hold(tx).await } };
+            let (taken, batches) = futures::try_join!(self.take(tx, &chosen), hold)?;
             // What a cancel took meanwhile is not ours.
             chosen.retain(|(_, ready)| taken.contains(&(ready.job, ready.n)));
             let mut frozen = BTreeMap::new();
@@ -57,15 +61,19 @@ impl Work for ClaimWork<'_> {
                     place.insert(self.core.frozen(tx, ready.job).await?);
                 }
             }
-            let batches = self.count(tx, &chosen).await?;
             claimed.started = self.started(tx, &chosen, &frozen, &batches).await?;
+            let (moved, now) = (moved(&chosen), At::from(self.claim.now));
+            let last = async { futures::try_join!(moved.write(tx, Some(now)), rooms.write(tx)) };
+            tx.finish(last).await?;
+            self.core.note_started(moved.batches());
             claimed.leases = chosen
                 .into_iter()
                 .map(|(room, ready)| self.lease(room, &frozen[&ready.job], ready))
                 .collect();
             jobs.extend(frozen.values().map(|frozen| frozen.id));
+        } else {
+            tx.finish(rooms.write(tx)).await?;
         }
-        rooms.write(tx).await?;
         Ok((claimed, jobs))
     }
 }
@@ -74,8 +82,7 @@ impl ClaimWork<'_> {
     /// Holds the endpoints and chooses what they give.
     async fn choose(&self, tx: &Tx) -> Result<(Rooms, Vec<Chosen<'_>>, Option<Timestamp>), Fault> {
         let now = self.claim.now;
-        let mut rooms = Rooms::hold(self.core, tx, self.claim, self.places).await?;
-        let mut waiting = Waiting::look(tx, self.places, now).await?;
+        let (mut rooms, mut waiting) = Rooms::hold(self.core, tx, self.claim, self.places).await?;
         let pairs = || self.claim.rooms.iter().zip(self.places.iter().copied());
         let mut ahead = Vec::with_capacity(self.places.len());
         let mut left = rooms.shared.worker.min(rooms.shared.global);
@@ -87,13 +94,13 @@ impl ClaimWork<'_> {
                 left -= if jobs == 0 { 0 } else { free.min(left) };
             }
         }
-        waiting.read_ahead(tx, ahead.into_iter(), now).await?;
+        waiting.read_ahead((tx, &self.core.lows), self.places, ahead.into_iter(), now).await?;
         let mut chosen = Vec::new();
         for (room, place) in pairs() {
             let (bound, free) = rooms.free(self.claim, room, place);
             let mut given = Vec::new();
             if let Some(held) = rooms.endpoints.get_mut(&place) {
-                given = waiting.share_out(tx, place, &mut held.lane, free, now).await?;
+                given = waiting.share_out((tx, &self.core.lows), place, &mut held.lane, free, now).await?;
             }
             let full = given.len() as u32 == free;
             rooms.give(room, place, given.len() as u32, full.then_some(bound))?;
@@ -139,17 +146,6 @@ impl ClaimWork<'_> {
             )
             .await?;
         lines.iter().map(|line| Ok((line.get(0)?, super::codec::number(line, 1)?))).collect()
-    }
-
-    /// Moves the counts of the batches; gives the batches as they were.
-    async fn count(&self, tx: &Tx, chosen: &[Chosen<'_>]) -> Result<BTreeMap<BatchKey, HeldBatch>, Fault> {
-        let mut deltas = Deltas::default();
-        for (_, ready) in chosen {
-            deltas.moved((ready.job, int(ready.batch)), ExecutionState::Queued, ExecutionState::Running);
-        }
-        let held = deltas.hold(tx).await?;
-        deltas.write(tx, Some(At::from(self.claim.now))).await?;
-        Ok(held)
     }
 
     /// The batches', and with them the jobs', first dispatch.
@@ -225,6 +221,15 @@ impl ClaimWork<'_> {
     fn expires_at(&self) -> Timestamp {
         self.claim.now.checked_add(self.claim.lease).unwrap_or(Timestamp::MAX)
     }
+}
+
+/// How the counts of batches change.
+fn moved(chosen: &[Chosen<'_>]) -> Deltas {
+    let mut deltas = Deltas::default();
+    for (_, ready) in chosen {
+        deltas.moved((ready.job, int(ready.batch)), ExecutionState::Queued, ExecutionState::Running);
+    }
+    deltas
 }
 
 /// A claim that resumes a remote call keeps the number of the attempt it resumes.

@@ -18,8 +18,10 @@ use super::{
 pub(crate) struct At(pub(crate) i64);
 
 impl At {
-    /// 1970; where a time to wait for is not set.
+    /// 1970: what never left the queue waits for no time.
     pub(crate) const EPOCH: Self = Self(0);
+    /// What came back to the queue by an expired lease waits for no time either.
+    pub(crate) const RETURNED: Self = Self(1);
     /// From 1970 to 2000, where PostgreSQL counts from.
     const OFFSET: i64 = 946_684_800_000_000;
 

@@ -43,6 +43,14 @@ impl Deltas {
         self.0.keys().copied()
     }
 
+    /// Locks the batches, if that needs an order, and writes the changes to them. See [`Deltas::write`].
+    pub(crate) async fn change(&self, tx: &Tx) -> Result<Vec<BatchKey>, Fault> {
+        if self.0.len() > 1 {
+            self.hold(tx).await?;
+        }
+        self.write(tx, None).await
+    }
+
     /// Locks the batches in the order of their keys.
     pub(crate) async fn hold(&self, tx: &Tx) -> Result<BTreeMap<BatchKey, HeldBatch>, Fault> {
         const HOLD: &str = "-- counts::hold

@@ -136,7 +136,7 @@ impl Work for GiveBack<'_> {
     async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<u32, Fault> {
         const BACK: &str = "-- lease::give_back
             UPDATE beacon.executions SET state = CASE WHEN reason IS NULL THEN 'queued' ELSE 'cancelled' END,
-                not_before = CASE WHEN reason IS NULL THEN greatest($4, '1970-01-01 00:00:00+00') ELSE not_before END,
+                not_before = CASE WHEN reason IS NULL THEN greatest($4, '1970-01-01 00:00:00.000001+00') ELSE not_before END,
                 attempts = attempts - CASE WHEN reason IS NULL AND resume IS NULL THEN 1 ELSE 0 END,
                 resume = CASE WHEN reason IS NULL THEN resume END, worker = NULL, lease_until = NULL
             FROM unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token) JOIN beacon.jobs ON no = held.job
@@ -167,8 +167,7 @@ impl Work for GiveBack<'_> {
                 results.failed(cell, &budget_error(), None)?;
             }
         }
-        futures::try_join!(results.write(tx), deltas.hold(tx))?;
-        let done = deltas.write(tx, None).await?;
+        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;
         settle_batches(tx, &done, self.not_before).await?;
         Ok(u32::try_from(lines.len()).unwrap_or(u32::MAX))
     }

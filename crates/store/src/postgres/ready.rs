@@ -1,8 +1,9 @@
 //! What is ready on an endpoint, and whose turn it is (S4).
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     convert::Infallible,
+    sync::Mutex,
 };
 
 use beacon_spec::{Region, Timestamp};
@@ -11,6 +12,7 @@ use tokio_postgres::types::Type;
 use super::{
     codec::{At, maybe_time, number, region},
     error::Fault,
+    store::locked,
     transaction::{Line, Tx},
 };
 use crate::fair::{Candidate, Lane};
@@ -36,6 +38,49 @@ pub(crate) struct Ready {
 /// A job's queue on an endpoint.
 type Queue = (i32, i64);
 
+/// Queues whose beginning is remembered.
+const REMEMBERED: usize = 4096;
+
+/// Where the part of each queue begins that never left it. Executions leave that part in the order of the plan and never
+/// come back to it (a lease that expired puts them behind 1970 by a microsecond), and a batch that opens comes later in
+/// the plan; so what was once seen as its beginning stays a lower bound, whatever other processes do.
+#[derive(Debug, Default)]
+pub(crate) struct Lows(Mutex<HashMap<Queue, i32>>, Mutex<Guesses>);
+
+/// What the last claim for these endpoints wanted; the next one mostly wants the same.
+type Guesses = HashMap<Vec<i32>, BTreeMap<Queue, u32>>;
+
+impl Lows {
+    fn guess(&self, places: &[i32]) -> BTreeMap<Queue, u32> {
+        locked(&self.1).get(places).cloned().unwrap_or_default()
+    }
+
+    fn wanted(&self, places: &[i32], wanted: &BTreeMap<Queue, u32>) {
+        let mut guesses = locked(&self.1);
+        if guesses.len() >= REMEMBERED / 16 {
+            guesses.clear();
+        }
+        guesses.insert(places.to_vec(), wanted.clone());
+    }
+
+    fn of<'a>(&self, queues: impl Iterator<Item = &'a Queue>) -> Vec<i32> {
+        let lows = locked(&self.0);
+        queues.map(|queue| lows.get(queue).copied().unwrap_or(0)).collect()
+    }
+
+    /// The first of these rows is the beginning; the rows come in order.
+    fn begins(&self, queue: Queue, n: i32, seen: &mut HashSet<Queue>) {
+        if !seen.insert(queue) {
+            return;
+        }
+        let mut lows = locked(&self.0);
+        if lows.len() >= REMEMBERED {
+            lows.clear();
+        }
+        lows.insert(queue, n);
+    }
+}
+
 /// What waits on the endpoints of a claim, read as far as needed.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -55,7 +100,8 @@ struct Fetched {
 
 impl Waiting {
     /// Finds the jobs with something queued: one index seek per endpoint and job, however many executions wait.
-    pub(crate) async fn look(tx: &Tx, places: &[i32], now: Timestamp) -> Result<Self, Fault> {
+    /// With it goes what the claim will probably want to read.
+    pub(crate) async fn look(tx: &Tx, lows: &Lows, places: &[i32], time: Timestamp) -> Result<Self, Fault> {
         const CANDIDATES: &str = "-- ready::candidates
             SELECT endpoint, jobs.no, key, weight
             FROM unnest($1::int4[]) AS endpoint
@@ -73,15 +119,21 @@ impl Waiting {
         const NEXT: &str = "-- ready::next
             SELECT min(not_before) FROM unnest($1::int4[]) AS endpoint
             CROSS JOIN LATERAL (SELECT not_before FROM beacon.executions WHERE state = 'queued'
-                AND not_before > '1970-01-01 00:00:00+00' AND executions.endpoint = endpoint.endpoint AND not_before > $2
+                AND not_before > '1970-01-01 00:00:00.000001+00' AND executions.endpoint = endpoint.endpoint AND not_before > $2
                 ORDER BY not_before LIMIT 1) AS next";
-        let now = At::from(now);
+        let now = At::from(time);
+        let mut waiting = Self::default();
+        let guess = lows.guess(places);
         let (of_places, of_both) = (
             [(&places as _, Type::INT4_ARRAY)],
             [(&places as _, Type::INT4_ARRAY), (&now as _, Type::TIMESTAMPTZ)],
         );
-        let (lines, next) = futures::try_join!(tx.rows(CANDIDATES, &of_places), tx.one(NEXT, &of_both))?;
-        let mut waiting = Self { next_ready_at: maybe_time(&next, 0)?, ..Self::default() };
+        let (lines, next, ()) = futures::try_join!(
+            tx.rows(CANDIDATES, &of_places),
+            tx.one(NEXT, &of_both),
+            waiting.fetch(tx, lows, &guess, time)
+        )?;
+        waiting.next_ready_at = maybe_time(&next, 0)?;
         for line in &lines {
             let candidate = Candidate { key: line.get(2)?, weight: number(line, 3)?, job: line.get(1)? };
             waiting.candidates.entry(line.get(0)?).or_default().push(candidate);
@@ -92,7 +144,8 @@ impl Waiting {
     /// Reads ahead for these endpoints what they would give if every job had enough: one statement for all.
     pub(crate) async fn read_ahead<'a>(
         &mut self,
-        tx: &Tx,
+        (tx, lows): (&Tx, &Lows),
+        places: &[i32],
         lanes: impl Iterator<Item = (i32, &'a Lane<i64>, u32)>,
         now: Timestamp,
     ) -> Result<(), Fault> {
@@ -104,13 +157,15 @@ impl Waiting {
                 *wanted.entry((endpoint, job)).or_default() += 1;
             }
         }
-        self.fetch(tx, &wanted, now).await
+        lows.wanted(places, &wanted);
+        wanted.retain(|queue, most| self.fetched.get(queue).is_none_or(|fetched| fetched.asked < *most));
+        self.fetch(tx, lows, &wanted, now).await
     }
 
     /// The executions that get the slots of one endpoint.
     pub(crate) async fn share_out(
         &mut self,
-        tx: &Tx,
+        (tx, lows): (&Tx, &Lows),
         endpoint: i32,
         lane: &mut Lane<i64>,
         free: u32,
@@ -146,27 +201,42 @@ impl Waiting {
                 }
                 return Ok(given);
             }
-            self.fetch(tx, &short, now).await?;
+            self.fetch(tx, lows, &short, now).await?;
         }
     }
 
     /// Reads the heads of queues: retries that are due, then the plan's order.
-    async fn fetch(&mut self, tx: &Tx, wanted: &BTreeMap<Queue, u32>, now: Timestamp) -> Result<(), Fault> {
+    async fn fetch(
+        &mut self,
+        tx: &Tx,
+        lows: &Lows,
+        wanted: &BTreeMap<Queue, u32>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        // The order of the index is asked for in full, so that no other index seems to fit. What never left the queue
+        // begins where it was last seen to begin: entries of what was taken stay in the index until a vacuum.
         const FETCH: &str = "-- ready::fetch
-            SELECT wanted.endpoint, ready.*
-            FROM unnest($1::int4[], $2::int8[], $3::int8[]) AS wanted (endpoint, job, most)
+            SELECT wanted.endpoint, executions.job, n, batch, model, region, run, attempts, failures, throttles, token, resume,
+                queued_at, started_at, not_before
+            FROM unnest($1::int4[], $2::int8[], $3::int8[], $5::int4[]) AS wanted (endpoint, job, most, low)
             CROSS JOIN LATERAL (
-                (SELECT executions.job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
-                    FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = wanted.endpoint
-                        AND executions.job = wanted.job
-                        AND not_before > '1970-01-01 00:00:00+00' AND not_before <= $4
+                (SELECT * FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = wanted.endpoint
+                    AND executions.job = wanted.job
+                    AND not_before > '1970-01-01 00:00:00.000001+00' AND not_before <= $4
                     ORDER BY not_before, n LIMIT wanted.most)
                 UNION ALL
-                (SELECT executions.job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at
-                    FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = wanted.endpoint
-                        AND executions.job = wanted.job AND not_before = '1970-01-01 00:00:00+00'
-                    ORDER BY n LIMIT wanted.most)
-                LIMIT wanted.most) AS ready";
+                (SELECT * FROM (
+                    (SELECT * FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = wanted.endpoint
+                        AND executions.job = wanted.job AND (not_before, n) >= ('1970-01-01 00:00:00.000001+00', 0)
+                        AND not_before <= '1970-01-01 00:00:00.000001+00'
+                        ORDER BY not_before, n LIMIT wanted.most)
+                    UNION ALL
+                    (SELECT * FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = wanted.endpoint
+                        AND executions.job = wanted.job AND (not_before, n) >= ('1970-01-01 00:00:00+00', wanted.low)
+                        AND not_before <= '1970-01-01 00:00:00+00'
+                        ORDER BY not_before, n LIMIT wanted.most)) AS by_plan
+                    ORDER BY n)
+                LIMIT wanted.most) AS executions";
         if wanted.is_empty() {
             return Ok(());
         }
@@ -174,17 +244,23 @@ impl Waiting {
         let jobs: Vec<i64> = wanted.keys().map(|queue| queue.1).collect();
         let most: Vec<i64> = wanted.values().map(|most| i64::from(*most)).collect();
         let now = At::from(now);
+        let low = lows.of(wanted.keys());
         let values = [
             (&endpoints as _, Type::INT4_ARRAY),
             (&jobs as _, Type::INT8_ARRAY),
             (&most as _, Type::INT8_ARRAY),
             (&now as _, Type::TIMESTAMPTZ),
+            (&low as _, Type::INT4_ARRAY),
         ];
         for (queue, asked) in wanted {
             self.fetched.insert(*queue, Fetched { asked: *asked, ..Fetched::default() });
         }
+        let mut seen = HashSet::new();
         for line in &tx.rows(FETCH, &values).await? {
             let ready = ready(line)?;
+            if line.get::<At>(14)? == At::EPOCH {
+                lows.begins((line.get(0)?, ready.job), line.get(2)?, &mut seen);
+            }
             let fetched = self.fetched.entry((line.get(0)?, ready.job)).or_default();
             fetched.rows.push_back(ready);
             fetched.got += 1;

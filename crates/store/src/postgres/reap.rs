@@ -63,7 +63,7 @@ impl Work for Expired {
                 ORDER BY lease_until, job, n LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE beacon.executions SET expiries = expiries + 1, worker = NULL, lease_until = NULL,
                 state = CASE WHEN reason IS NOT NULL THEN 'cancelled' WHEN expiries + 1 >= $4 THEN 'failed' ELSE 'queued' END,
-                not_before = '1970-01-01 00:00:00+00',
+                not_before = '1970-01-01 00:00:00.000001+00',
                 resume = CASE WHEN reason IS NULL AND expiries + 1 < $4 THEN resume END
             FROM expired JOIN beacon.jobs ON no = expired.job
             WHERE executions.job = expired.job AND executions.n = expired.n
@@ -90,8 +90,7 @@ impl Work for Expired {
                 _ => results.failed(cell, &budget_error(), None)?,
             }
         }
-        futures::try_join!(results.write(tx), deltas.hold(tx))?;
-        let done = deltas.write(tx, None).await?;
+        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;
         let ended = settle_batches(tx, &done, self.now).await?;
         ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         Ok(reaped)

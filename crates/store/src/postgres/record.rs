@@ -47,9 +47,10 @@ impl Work for Record<'_> {
     async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<RecordReport, Fault> {
         let jobs = self.recordings.iter().map(|recording| recording.lease.execution.job);
         let numbers = self.core.job_numbers(tx, jobs).await?;
-        lock_jobs(tx, numbers.values().copied(), alone).await?;
         let firsts = self.firsts(&numbers);
-        let taken = take(tx, &firsts).await?;
+        // Sent at once; the second runs when the first holds its locks.
+        let ((), taken) =
+            futures::try_join!(lock_jobs(tx, numbers.values().copied(), alone), take(tx, &firsts))?;
         let mut report = RecordReport::default();
         if !taken.is_empty() {
             self.keep(tx, &firsts, &taken, alone, &mut report).await?;
@@ -102,8 +103,7 @@ impl Record<'_> {
                 Outcome::Retry { .. } => {}
             }
         }
-        futures::try_join!(attempts.write(tx), results.write(tx), deltas.hold(tx))?;
-        let done = deltas.write(tx, None).await?;
+        let ((), (), done) = futures::try_join!(attempts.write(tx), results.write(tx), deltas.change(tx))?;
         settle_batches(tx, &done, self.now).await?.report(&mut report.batches_done, &mut report.jobs_ended);
         self.spend(tx, costs, alone, report).await
     }

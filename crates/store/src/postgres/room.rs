@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use beacon_domain::{AccountId, Bound, Claim, Room};
 use tokio_postgres::types::Type;
 
-use super::{codec::maybe_text, error::Fault, store::Core, transaction::Tx};
+use super::{codec::maybe_text, error::Fault, ready::Waiting, store::Core, transaction::Tx};
 use crate::{
     fair::Lane,
     rules::{SharedRoom, day, tightest},
@@ -35,14 +35,24 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// Locks what decides (accounts, then endpoints, in the order of their keys), then counts.
-    pub(crate) async fn hold(core: &Core, tx: &Tx, claim: &Claim, places: &[i32]) -> Result<Self, Fault> {
+    /// Locks what decides (accounts, then endpoints, in the order of their keys), then counts, and finds what waits. All
+    /// is sent at once; the server takes one statement after the other, and each sees what was committed before it.
+    pub(crate) async fn hold(
+        core: &Core,
+        tx: &Tx,
+        claim: &Claim,
+        places: &[i32],
+    ) -> Result<(Self, Waiting), Fault> {
         lock_accounts(core, tx, claim).await?;
-        let endpoints = lock_endpoints(tx, places).await?;
         let accounts: Vec<&str> =
             claim.rooms.iter().filter_map(|room| room.account.as_ref()).map(AccountId::as_str).collect();
-        let (running, shared) = futures::try_join!(running(tx, places, &accounts), shared_room(tx, claim))?;
-        Ok(Self { endpoints, shared, running, writes: BTreeMap::new() })
+        let (endpoints, running, shared, waiting) = futures::try_join!(
+            lock_endpoints(tx, places),
+            running(tx, places, &accounts),
+            shared_room(tx, claim),
+            Waiting::look(tx, &core.lows, places, claim.now)
+        )?;
+        Ok((Self { endpoints, shared, running, writes: BTreeMap::new() }, waiting))
     }
 
     /// Room on one endpoint, and what is the tightest bound.

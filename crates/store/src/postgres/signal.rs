@@ -23,8 +23,10 @@ use super::{
     transaction::{Connections, Kind, Tx, Work},
 };
 
-/// The least time between two notifications of one process.
+/// The least time between two notifications of one process that there is work.
 const REST: Duration = Duration::from_millis(25);
+/// The least time between two notifications of one process that jobs went on, which only people wait for.
+const REST_OF_JOBS: Duration = Duration::from_secs(1);
 /// The time until a lost listener connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// The most jobs in one notification, whose text is at most 8000 bytes.
@@ -35,6 +37,7 @@ pub(crate) struct Signals {
     wakeups: Arc<Wakeups>,
     pending: Mutex<HashSet<Topic>>,
     more: Notify,
+    work: Notify,
     /// Tells our own notifications from those of others.
     me: String,
 }
@@ -43,7 +46,7 @@ impl Signals {
     /// Nothing to tell yet.
     pub(crate) fn new(wakeups: Arc<Wakeups>) -> Self {
         let me = format!("{:016x}", RandomState::new().build_hasher().finish());
-        Self { wakeups, pending: Mutex::default(), more: Notify::new(), me }
+        Self { wakeups, pending: Mutex::default(), more: Notify::new(), work: Notify::new(), me }
     }
 
     /// Wakes this process now, and the others soon. To be called after a commit.
@@ -52,6 +55,9 @@ impl Signals {
         for topic in topics {
             self.wakeups.wake(topic);
             pending.insert(topic);
+            if topic == Topic::Queue {
+                self.work.notify_one();
+            }
         }
         drop(pending);
         self.more.notify_one();
@@ -61,6 +67,8 @@ impl Signals {
     pub(crate) async fn send(self: Arc<Self>, connections: Connections) {
         loop {
             self.more.notified().await;
+            // Work cuts the rest short.
+            let _ = tokio::time::timeout(REST_OF_JOBS, self.work.notified()).await;
             rest(REST).await;
             let topics = std::mem::take(&mut *locked(&self.pending));
             if topics.is_empty() {

@@ -10,12 +10,17 @@ use beacon_domain::{EndpointId, JobId, StoreError};
 use super::{
     claim::Endpoints,
     codec::Frozen,
+    counts::BatchKey,
     error::Fault,
+    ready::Lows,
     transaction::{Connections, Tx},
 };
 
 /// Jobs whose frozen part is kept at hand.
 const FROZEN: usize = 64;
+
+/// Batches that are known to have started.
+const STARTED: usize = 16_384;
 
 /// Connections, and a memory of what never changes.
 pub(crate) struct Core {
@@ -24,8 +29,11 @@ pub(crate) struct Core {
     pub(crate) numbers: Mutex<HashMap<JobId, i64>>,
     /// Accounts that have their row.
     pub(crate) accounts: Mutex<HashSet<String>>,
+    /// Where queues begin.
+    pub(crate) lows: Lows,
     endpoints: Mutex<HashMap<EndpointId, i32>>,
     frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
+    started: Mutex<HashSet<BatchKey>>,
 }
 
 impl Core {
@@ -35,8 +43,10 @@ impl Core {
             connections,
             numbers: Mutex::default(),
             accounts: Mutex::default(),
+            lows: Lows::default(),
             endpoints: Mutex::default(),
             frozen: Mutex::default(),
+            started: Mutex::default(),
         }
     }
 
@@ -52,6 +62,21 @@ impl Core {
         }
         let known = locked(&self.endpoints);
         Ok(ids.iter().filter_map(|id| known.get(*id).copied()).collect())
+    }
+
+    /// Whether all these batches are known to have started.
+    pub(crate) fn have_started(&self, mut batches: impl Iterator<Item = BatchKey>) -> bool {
+        let started = locked(&self.started);
+        batches.all(|batch| started.contains(&batch))
+    }
+
+    /// These batches have started, and that is committed.
+    pub(crate) fn note_started(&self, batches: impl Iterator<Item = BatchKey>) {
+        let mut started = locked(&self.started);
+        if started.len() >= STARTED {
+            started.clear();
+        }
+        started.extend(batches);
     }
 
     /// What never changes about a job.

@@ -5,7 +5,9 @@
 
 use std::{
     collections::BTreeSet,
+    future::Future,
     hash::{BuildHasher, Hasher, RandomState},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -17,7 +19,10 @@ use tokio_postgres::{
     types::{FromSql, ToSql, Type},
 };
 
-use super::error::{Fault, Remedy};
+use super::{
+    error::{Fault, Remedy, is_cut},
+    store::locked,
+};
 
 /// A value and its type; with the type told, a statement needs one round trip and no name.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -60,6 +65,17 @@ pub(crate) trait Work: Sync {
 /// An open transaction. Dropped without an end, its connection is closed and not used again.
 pub(crate) struct Tx {
     client: Option<Object>,
+    /// Sent together with the first statement, which saves a round trip.
+    begin: Mutex<Option<String>>,
+    commit: Mutex<Commit>,
+}
+
+/// How far the end of a transaction is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    No,
+    Sent,
+    Done,
 }
 
 /// A row, with the statement that it came from.
@@ -129,7 +145,6 @@ impl Connections {
 
     async fn begin(&self, kind: Kind, limit: Duration) -> Result<Tx, Fault> {
         let client = self.pool.get().await.map_err(Fault::Pool)?;
-        let tx = Tx { client: Some(client) };
         let (mode, plans) = match kind {
             Kind::Queue => (
                 "",
@@ -144,9 +159,7 @@ impl Connections {
         let begin = format!(
             "BEGIN{mode}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL jit = off; {plans}"
         );
-        let begun = tx.client()?.batch_execute(&begin).await;
-        begun.map_err(|error| Fault::Database { statement: "begin", error })?;
-        Ok(tx)
+        Ok(Tx { client: Some(client), begin: Mutex::new(Some(begin)), commit: Mutex::new(Commit::No) })
     }
 }
 
@@ -156,10 +169,20 @@ impl Tx {
         self.client.as_ref().ok_or(Fault::Raced)
     }
 
+    /// Sends BEGIN before the first statement, without waiting for its answer. A connection handles what it is sent in
+    /// order; if BEGIN fails, the connection is not used again.
+    async fn begun<T>(&self, client: &Object, statement: impl Future<Output = T>) -> Result<T, Fault> {
+        let Some(begin) = locked(&self.begin).take() else { return Ok(statement.await) };
+        let (begun, answer) = futures::join!(client.batch_execute(&begin), statement);
+        begun.map_err(|error| Fault::Database { statement: "begin", error })?;
+        Ok(answer)
+    }
+
     /// All rows of a statement.
     pub(crate) async fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Line>, Fault> {
         let statement = name(sql);
-        let rows = self.client()?.query_typed(sql, params).await;
+        let client = self.client()?;
+        let rows = self.begun(client, client.query_typed(sql, params)).await?;
         let rows = rows.map_err(|error| Fault::Database { statement, error })?;
         Ok(rows.into_iter().map(|row| Line { row, statement }).collect())
     }
@@ -178,7 +201,8 @@ impl Tx {
     /// How many rows a statement changed.
     pub(crate) async fn execute(&self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, Fault> {
         let statement = name(sql);
-        let changed = self.client()?.execute_typed(sql, params).await;
+        let client = self.client()?;
+        let changed = self.begun(client, client.execute_typed(sql, params)).await?;
         changed.map_err(|error| Fault::Database { statement, error })
     }
 
@@ -190,16 +214,39 @@ impl Tx {
         let statement = name(sql);
         // The client of the pool would give the statement a name; the plain one below it does not matter for COPY,
         // whose text is sent as it is.
-        let sink = self.client()?.copy_in(sql).await;
+        let client = self.client()?;
+        let sink = self.begun(client, client.copy_in(sql)).await?;
         sink.map_err(|error| Fault::Database { statement, error })
     }
 
+    /// Sends COMMIT right behind the last statements, which saves a round trip while locks are held. If one of them fails,
+    /// the server rolls back. Nothing may follow.
+    pub(crate) async fn finish<T>(&self, last: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let client = self.client()?;
+        *locked(&self.commit) = Commit::Sent;
+        let (last, committed) = futures::join!(last, client.batch_execute("COMMIT"));
+        let output = last.map_err(|fault| match fault {
+            // COMMIT was on its way already.
+            Fault::Database { error, .. } if is_cut(&error) => Fault::UnknownCommit { error },
+            fault => fault,
+        })?;
+        committed.map_err(|error| Fault::UnknownCommit { error })?;
+        *locked(&self.commit) = Commit::Done;
+        Ok(output)
+    }
+
     /// The client, for statements that others share.
-    pub(crate) fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
-        Ok(self.client()?)
+    pub(crate) async fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
+        let client = self.client()?;
+        self.begun(client, std::future::ready(())).await?;
+        Ok(client)
     }
 
     async fn commit(&mut self) -> Result<(), Fault> {
+        if *locked(&self.commit) == Commit::Done {
+            drop(self.client.take());
+            return Ok(());
+        }
         let committed = self.client()?.batch_execute("COMMIT").await;
         match committed {
             Ok(()) => {
@@ -213,7 +260,11 @@ impl Tx {
     }
 
     async fn roll_back(&mut self, fault: &Fault) {
-        let gone = matches!(fault, Fault::Database { error, .. } if super::error::is_cut(error));
+        let gone = match fault {
+            Fault::Database { error, .. } => is_cut(error),
+            Fault::UnknownCommit { .. } => true,
+            _ => false,
+        };
         if !gone
             && let Some(client) = &self.client
             && client.batch_execute("ROLLBACK").await.is_ok()

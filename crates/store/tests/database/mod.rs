@@ -1,6 +1,6 @@
 //! Databases of the private cluster, each with the schema in it.
 
-use beacon_store::{PostgresOptions, PostgresStore, migrate::Migrator};
+use beacon_store::{PostgresOptions, migrate::Migrator};
 use beacon_testkit::Cluster;
 use tokio::sync::OnceCell;
 
@@ -27,9 +27,4 @@ pub(crate) async fn options() -> PostgresOptions {
     let mut options = PostgresOptions::new(cluster.url(&cluster.database(Some(TEMPLATE))));
     options.connections = 4;
     options
-}
-
-/// An empty store.
-pub(crate) async fn store() -> PostgresStore {
-    PostgresStore::connect(options().await).await.unwrap()
 }

@@ -14,6 +14,9 @@ use std::{
 
 use programs::Programs;
 
+/// Everybody who can reach the socket may do everything; only the role `guarded` needs a password.
+const ACCESS: &str = "local all guarded scram-sha-256\nlocal all all trust\nlocal replication all trust\n";
+
 /// What a commit of the cluster survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
@@ -63,6 +66,7 @@ impl Cluster {
         run(initdb.arg("--pgdata").arg(&data))?;
         let settings = cluster.settings(sync);
         cluster.programs.write(&data.join("postgresql.auto.conf"), &settings)?;
+        cluster.programs.write(&data.join("pg_hba.conf"), ACCESS)?;
         cluster.boot()?;
         Ok(cluster)
     }
