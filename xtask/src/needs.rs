@@ -1,5 +1,5 @@
 //! What the tests need from the machine: a C compiler, for the bundled SQLite, and the programs of a PostgreSQL server, of
-//! which the tests start one of their own.
+//! which the tests start one of their own, and PgBouncer, which they put before it.
 
 use std::{
     env, fs,
@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 /// The packages that hold them on Debian and what derives from it.
-const DEBIAN_PACKAGES: [&str; 3] = ["gcc", "libc6-dev", "postgresql"];
+const DEBIAN_PACKAGES: [&str; 4] = ["gcc", "libc6-dev", "postgresql", "pgbouncer"];
 
 /// Where Debian and others put the programs of a PostgreSQL server, apart from PATH; one folder per version or none.
 const SERVER_FOLDERS: [&str; 4] =
@@ -69,9 +69,12 @@ fn c_compiler() -> String {
 }
 
 fn c_compiler_runs() -> bool {
-    let mut command = Command::new(c_compiler());
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    runs(&mut Command::new(c_compiler()))
+}
+
+fn runs(program: &mut Command) -> bool {
+    program.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    program.status().is_ok_and(|status| status.success())
 }
 
 fn is_root() -> bool {
@@ -106,9 +109,9 @@ fn advice(debian: bool) -> String {
         );
     }
     if cfg!(target_os = "macos") {
-        return "xcode-select --install; brew install postgresql".to_owned();
+        return "xcode-select --install; brew install postgresql pgbouncer".to_owned();
     }
-    "your package manager to install PostgreSQL and a C compiler called cc (or set CC to the one you have)"
+    "your package manager to install PostgreSQL, PgBouncer and a C compiler called cc (or set CC to the one you have)"
         .to_owned()
 }
 
@@ -121,6 +124,6 @@ mod tests {
         let advice = advice(true);
 
         assert!(advice.starts_with("sudo apt-get update"), "{advice}");
-        assert!(advice.ends_with("gcc libc6-dev postgresql"), "{advice}");
+        assert!(advice.ends_with("gcc libc6-dev postgresql pgbouncer"), "{advice}");
     }
 }

@@ -22,6 +22,10 @@ async fn in_postgres() -> (PostgresStore, ()) {
     (PostgresStore::connect(database::options().await).await.unwrap(), ())
 }
 
+async fn behind_a_pooler() -> (PostgresStore, ()) {
+    (PostgresStore::connect(database::pooled().await).await.unwrap(), ())
+}
+
 mod memory {
     beacon_testkit::store_conformance!(super::in_memory);
 }
@@ -32,6 +36,10 @@ mod sqlite {
 
 mod postgres {
     beacon_testkit::store_conformance!(super::in_postgres);
+}
+
+mod pooled_postgres {
+    beacon_testkit::store_conformance!(super::behind_a_pooler);
 }
 
 #[tokio::test]

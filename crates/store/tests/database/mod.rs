@@ -8,6 +8,21 @@ const TEMPLATE: &str = "beacon_template";
 
 /// A database of its own, with the schema; how to reach it.
 pub(crate) async fn options() -> PostgresOptions {
+    let mut options = PostgresOptions::new(Cluster::shared().url(&fresh().await));
+    options.connections = 4;
+    options
+}
+
+/// The same through a connection pooler, with a direct way beside it.
+pub(crate) async fn pooled() -> PostgresOptions {
+    let database = fresh().await;
+    let mut options = PostgresOptions::new(Cluster::shared().pooled_url(&database));
+    options.direct_url = Some(Cluster::shared().url(&database));
+    options.connections = 4;
+    options
+}
+
+async fn fresh() -> String {
     static READY: OnceCell<()> = OnceCell::const_new();
     let cluster = Cluster::shared();
     READY
@@ -24,7 +39,5 @@ pub(crate) async fn options() -> PostgresOptions {
             }
         })
         .await;
-    let mut options = PostgresOptions::new(cluster.url(&cluster.database(Some(TEMPLATE))));
-    options.connections = 4;
-    options
+    cluster.database(Some(TEMPLATE))
 }

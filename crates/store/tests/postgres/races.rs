@@ -60,7 +60,8 @@ async fn careless(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_at_once_the_rows_agree() {
     for batching in [Batching::Question, Batching::Endpoint] {
-        let (options, clock) = (database::options().await, clock());
+        // Through a pooler, whose few connections all of them share.
+        let (options, clock) = (database::pooled().await, clock());
         let store = PostgresStore::connect(options.clone()).await.unwrap();
         let jobs = submit(&store, &clock, 6, 12, &MODELS, batching).await;
 

@@ -60,9 +60,10 @@ pub(crate) async fn assert_sound(options: &PostgresOptions) {
     }
 }
 
-/// A connection beside the store.
+/// A connection beside the store, around a pooler.
 pub(crate) async fn plain(options: &PostgresOptions) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(&options.url, NoTls).await.unwrap();
+    let url = options.direct_url.as_ref().unwrap_or(&options.url);
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }

@@ -4,12 +4,14 @@
 mod programs;
 
 use std::{
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use programs::Programs;
@@ -32,6 +34,7 @@ pub struct Cluster {
     folder: PathBuf,
     programs: Programs,
     databases: AtomicU32,
+    pooler: OnceLock<()>,
     /// Ends the server and removes the folder when its input ends: with this process, however that ends.
     watchdog: Child,
 }
@@ -59,7 +62,8 @@ impl Cluster {
         let programs = Programs::find()?;
         let folder = programs.make_folder()?;
         let watchdog = programs.watch(&folder)?;
-        let cluster = Self { folder, programs, databases: AtomicU32::new(0), watchdog };
+        let cluster =
+            Self { folder, programs, databases: AtomicU32::new(0), pooler: OnceLock::new(), watchdog };
         let data = cluster.data();
         let mut initdb = cluster.programs.command("initdb");
         initdb.args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
@@ -115,6 +119,48 @@ impl Cluster {
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("host={} user=postgres dbname={database}", self.folder.display())
+    }
+
+    /// How to reach a database of this cluster through PgBouncer in transaction mode, with two server connections for each
+    /// database, so that those who share them must leave nothing behind in a session.
+    ///
+    /// # Panics
+    /// If PgBouncer is not installed or does not start.
+    #[must_use]
+    pub fn pooled_url(&self, database: &str) -> String {
+        self.pooler.get_or_init(|| self.start_pooler().unwrap_or_else(|error| panic!("{error}")));
+        format!("host={} port=6432 user=postgres dbname={database}", self.folder.display())
+    }
+
+    fn start_pooler(&self) -> Result<(), ClusterError> {
+        let folder = self.folder.display();
+        let settings = format!(
+            "[databases]\n* = host={folder} user=postgres\n[pgbouncer]\nunix_socket_dir = {folder}\nlisten_port = 6432\n\
+             auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nmax_client_conn = 500\n\
+             pidfile = {folder}/pooler.pid\nlogfile = {folder}/pooler.log\n"
+        );
+        let file = self.folder.join("pooler.ini");
+        self.programs.write(&file, &settings)?;
+        let mut pooler = self.programs.plain("pgbouncer");
+        pooler.args(["--quiet", "--daemon"]).arg(&file);
+        pooler.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = pooler.status().map_err(|error| {
+            ClusterError(format!(
+                "these tests need pgbouncer; on Debian: sudo apt-get install pgbouncer ({error})"
+            ))
+        })?;
+        if !started.success() {
+            return Err(ClusterError(format!("pgbouncer does not start ({started})")));
+        }
+        // It goes to the background before it listens.
+        let socket = self.folder.join(".s.PGSQL.6432");
+        for _ in 0..500 {
+            if UnixStream::connect(&socket).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(ClusterError("pgbouncer does not listen after five seconds".to_owned()))
     }
 
     /// Makes a database, as a copy of another one or empty; gives its name.

@@ -15,6 +15,7 @@ const FOLDERS: [&str; 4] =
 
 /// Ends the server and removes everything when the input ends.
 const WATCHDOG: &str = r#"cat > /dev/null
+test -f "$2/pooler.pid" && kill "$(cat "$2/pooler.pid")"
 "$1/pg_ctl" stop --silent --mode immediate --wait --pgdata "$2/data" > /dev/null 2>&1
 rm -rf "$2""#;
 
@@ -52,7 +53,8 @@ impl Programs {
         command
     }
 
-    fn plain(&self, program: &str) -> Command {
+    /// Any program, as that user.
+    pub(super) fn plain(&self, program: &str) -> Command {
         let mut command = match self.prefix.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
