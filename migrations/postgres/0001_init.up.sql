@@ -100,6 +100,7 @@ CREATE TABLE beacon.executions (
     queued_at timestamptz,
     -- The first dispatch; the execution's own clock starts here.
     started_at timestamptz,
+    -- Until when a call may run, also of an execution that was ended meanwhile; then `worker` stays as well.
     lease_until timestamptz,
     n int NOT NULL,
     batch int NOT NULL,
@@ -121,7 +122,7 @@ CREATE INDEX executions_queued ON beacon.executions (endpoint, job, not_before, 
 CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)
     WHERE state = 'queued' AND not_before > '1970-01-01 00:00:00.000001+00';
 -- Small: there are never more live rows in it than calls in flight. Without `lease_until`, so that a renewal is a HOT update.
-CREATE INDEX executions_running ON beacon.executions (endpoint) WHERE state = 'running';
+CREATE INDEX executions_leased ON beacon.executions (endpoint) WHERE worker IS NOT NULL;
 
 -- Append-only; the key refuses a second result.
 CREATE TABLE beacon.results (

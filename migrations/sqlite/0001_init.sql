@@ -90,7 +90,7 @@ CREATE TABLE executions (
     queued_at INTEGER,
     -- The first dispatch; the execution's own clock starts here.
     started_at INTEGER,
-    -- 0 when the process that held the lease is known to be gone.
+    -- Until when a call may run, also of an execution that was ended meanwhile. 0 when its process is known to be gone.
     lease_until INTEGER,
     worker TEXT,
     resume TEXT,
@@ -99,7 +99,7 @@ CREATE TABLE executions (
 CREATE INDEX executions_queued ON executions (endpoint, job, not_before, n) WHERE state = 'queued';
 CREATE INDEX executions_backing_off ON executions (endpoint, not_before) WHERE state = 'queued' AND not_before > 0;
 -- Small: there are never more rows in it than calls in flight.
-CREATE INDEX executions_running ON executions (endpoint, lease_until) WHERE state = 'running';
+CREATE INDEX executions_leased ON executions (endpoint, lease_until) WHERE lease_until IS NOT NULL;
 
 CREATE TABLE results (
     job INTEGER NOT NULL,

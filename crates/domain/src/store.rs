@@ -85,7 +85,9 @@ pub trait WorkQueue: Send + Sync {
     /// The store cannot be reached; nothing was written.
     async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError>;
 
-    /// Gives leases back unused: no attempt is counted, resume tokens stay (L3).
+    /// Gives leases back unused: no attempt is counted, resume tokens stay (L3). A lease that was lost to a cancel or to
+    /// a deadline counts against every limit until it is given back, recorded late, or expired, because its call may
+    /// still run (S1); giving it back frees its slot and is not counted in the answer.
     ///
     /// # Errors
     /// The store cannot be reached.

@@ -158,8 +158,8 @@ impl Worker {
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
                 let _ = self.recorder.record(*recording).await;
             }
-            Called::Dropped => {}
-            Called::Aborted => self.give_back(lease).await,
+            // The call is gone: a lease that was lost to a cancel or a deadline frees its slot now.
+            Called::Dropped | Called::Aborted => self.give_back(lease).await,
         }
     }
 

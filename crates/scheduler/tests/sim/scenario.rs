@@ -91,13 +91,9 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// The same work without faults, cancels and deadlines: what is left are the endpoints' bad replies.
+    /// The same work without faults: what is left are cancels, deadlines and the endpoints' bad replies.
     pub(crate) fn calm(mut self) -> Self {
         (self.odds, self.processes) = (Odds::default(), ProcessOdds::default());
-        self.jobs.iter_mut().for_each(|job| {
-            job.cancel_after = None;
-            job.spec = job.spec.clone().constraint("timeout", 0);
-        });
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.restarts = false);
         self
     }

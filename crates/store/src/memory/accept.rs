@@ -123,6 +123,7 @@ fn execution(cell: PlannedExecution, batching: Batching, now: Timestamp) -> Exec
         queued_at,
         started_at: None,
         lease_until: Timestamp::MAX,
+        lingers: false,
         resume: None,
         history: Vec::new(),
         result: None,

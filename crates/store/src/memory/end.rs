@@ -166,9 +166,11 @@ impl State {
             if execution.state.is_terminal() || (running && !running_too) {
                 continue;
             }
-            // Who held a lease until now cannot write under it any more.
-            execution.token += u64::from(running);
-            self.change(place, n, state, None);
+            if running {
+                self.end_before_its_call(place, n, state);
+            } else {
+                self.change(place, n, state, None);
+            }
         }
     }
 

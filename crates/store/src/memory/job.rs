@@ -72,6 +72,8 @@ pub(super) struct Execution {
     pub(super) queued_at: Option<Timestamp>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) lease_until: Timestamp,
+    /// It was ended while a call ran, and nobody has said yet that the call is gone (S1).
+    pub(super) lingers: bool,
     pub(super) resume: Option<ResumeToken>,
     /// Every attempt with the fencing token it was written under.
     pub(super) history: Vec<(u64, AttemptRecord)>,

@@ -35,8 +35,13 @@ impl State {
     pub(super) fn give_back(&mut self, leases: &[LeaseKey], not_before: Timestamp) -> u32 {
         let mut given = 0;
         for key in leases {
-            let held = self.find(key.execution).filter(|(job, _)| self.holds(*job, *key));
-            let Some((job, n)) = held else { continue };
+            let Some((job, n)) = self.find(key.execution) else { continue };
+            if !self.holds(job, *key) {
+                if self.execution(job, n).token == key.token {
+                    self.let_go(job, n);
+                }
+                continue;
+            }
             if self.jobs[job].reason.is_some() {
                 let result = Outcome::of_error(budget_error());
                 self.end_running(job, n, ExecutionState::Cancelled, result, not_before);
@@ -70,6 +75,9 @@ impl State {
     }
 
     fn expire(&mut self, job: usize, n: u32, now: Timestamp, reaped: &mut Reaped) {
+        if self.let_go(job, n) {
+            return;
+        }
         self.wake_queue();
         self.wake_job(job);
         let ending = self.jobs[job].reason.is_some();

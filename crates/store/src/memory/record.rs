@@ -77,6 +77,9 @@ impl State {
         let mut attempt = recording.attempt;
         attempt.late = true;
         execution.history.push((token, attempt));
+        if execution.token == token {
+            self.let_go(job, n);
+        }
         self.wake_job(job);
         Recorded::Late
     }

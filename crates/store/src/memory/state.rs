@@ -16,7 +16,7 @@ pub(super) struct State {
     pub(super) jobs: Vec<Job>,
     pub(super) by_id: HashMap<JobId, usize>,
     pub(super) endpoints: BTreeMap<EndpointId, EndpointQueue>,
-    /// Running executions by the end of their lease.
+    /// Running executions, and those whose call may still run, by the end of their lease.
     pub(super) leases: BTreeSet<(Timestamp, usize, u32)>,
     /// Jobs that have not ended, by deadline.
     pub(super) deadlines: BTreeSet<(Timestamp, usize)>,
@@ -99,6 +99,29 @@ impl State {
     }
 
     /// Moves the end of a held lease.
+    /// Ends a running execution whose call goes on until its worker hears of it: its slot is not free before (S1).
+    pub(super) fn end_before_its_call(&mut self, job: usize, n: u32, to: ExecutionState) {
+        self.change(job, n, to, None);
+        let execution = &mut self.jobs[job].executions[n as usize];
+        execution.lingers = true;
+        self.leases.insert((execution.lease_until, job, n));
+        let endpoint = execution.endpoint.as_ref().and_then(|endpoint| self.endpoints.get_mut(endpoint));
+        endpoint.into_iter().for_each(|queue| queue.running += 1);
+    }
+
+    /// The call of an ended execution is gone. `false` if none was left.
+    pub(super) fn let_go(&mut self, job: usize, n: u32) -> bool {
+        let execution = &mut self.jobs[job].executions[n as usize];
+        if !std::mem::take(&mut execution.lingers) {
+            return false;
+        }
+        self.leases.remove(&(execution.lease_until, job, n));
+        let endpoint = execution.endpoint.as_ref().and_then(|endpoint| self.endpoints.get_mut(endpoint));
+        endpoint.into_iter().for_each(|queue| queue.running -= 1);
+        self.wake_queue();
+        true
+    }
+
     pub(super) fn extend(&mut self, job: usize, n: u32, until: Timestamp) {
         let execution = self.execution_mut(job, n);
         let before = std::mem::replace(&mut execution.lease_until, until);

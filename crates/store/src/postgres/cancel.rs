@@ -122,10 +122,10 @@ async fn end_waiting(tx: &Tx, head: &Head, state: &'static str) -> Result<(), Fa
     Ok(())
 }
 
+/// Their calls go on until their workers hear of it; `worker` stays, and their slots are not free before (S1).
 async fn end_running(tx: &Tx, head: &Head, state: &'static str) -> Result<(), Fault> {
     const ROWS: &str = "-- cancel::running
-        UPDATE beacon.executions SET state = $2, token = token + 1, worker = NULL, lease_until = NULL, resume = NULL
-        WHERE job = $1 AND state = 'running'";
+        UPDATE beacon.executions SET state = $2, resume = NULL WHERE job = $1 AND state = 'running'";
     const COUNTS: &str = "-- cancel::running_counts
         UPDATE beacon.batches SET cancelled = cancelled + CASE WHEN $2 = 'cancelled' THEN running ELSE 0 END,
             timed_out = timed_out + CASE WHEN $2 = 'timed_out' THEN running ELSE 0 END, running = 0

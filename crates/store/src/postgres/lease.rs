@@ -24,7 +24,7 @@ use super::{
 use crate::rules::{budget_error, loss};
 
 /// Leases by their execution, in the order of the keys; the last of equals stays.
-fn columns(cells: &BTreeMap<Cell, i64>) -> (Vec<i64>, Vec<i32>, Vec<i64>) {
+pub(crate) fn columns(cells: &BTreeMap<Cell, i64>) -> (Vec<i64>, Vec<i32>, Vec<i64>) {
     let jobs = cells.keys().map(|cell| cell.0).collect();
     let places = cells.keys().map(|cell| cell.1).collect();
     (jobs, places, cells.values().copied().collect())
@@ -119,6 +119,19 @@ impl Work for Checkpoint<'_> {
     }
 }
 
+/// The calls of executions that were ended meanwhile are gone: their slots are free (S1). Each column has one entry per
+/// lease, in the order of their keys.
+pub(crate) async fn let_go(tx: &Tx, jobs: &[i64], places: &[i32], tokens: &[i64]) -> Result<(), Fault> {
+    const LET_GO: &str = "-- lease::let_go
+        UPDATE beacon.executions SET worker = NULL, lease_until = NULL
+        FROM unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token)
+        WHERE executions.job = held.job AND executions.n = held.n AND executions.token = held.token
+            AND executions.state <> 'running' AND executions.worker IS NOT NULL";
+    let values =
+        [(&jobs as _, Type::INT8_ARRAY), (&places as _, Type::INT4_ARRAY), (&tokens as _, Type::INT8_ARRAY)];
+    tx.execute(LET_GO, &values).await.map(drop)
+}
+
 /// See [`beacon_domain::WorkQueue::give_back`]. A call that is check-pointed stays the same attempt.
 pub(crate) struct GiveBack<'a> {
     pub(crate) core: &'a Core,
@@ -156,6 +169,9 @@ impl Work for GiveBack<'_> {
             (&at as _, Type::TIMESTAMPTZ),
         ];
         let lines = tx.rows(BACK, &values).await?;
+        if lines.len() < jobs.len() {
+            let_go(tx, &jobs, &places, &tokens).await?;
+        }
         if lines.is_empty() {
             return Ok(0);
         }

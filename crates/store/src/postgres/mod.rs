@@ -32,7 +32,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionRecord, Failure,
     JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped,
-    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    ReceiptLeaf, RecordReport, Recorded, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups,
+    WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -197,7 +198,8 @@ impl WorkQueue for PostgresStore {
         let jobs = recordings.iter().map(|recording| recording.lease.execution.job);
         let jobs: BTreeSet<JobId> = jobs.collect();
         let queued = recordings.iter().any(|recording| matches!(recording.outcome, Outcome::Retry { .. }));
-        let queue = queued || !report.batches_done.is_empty() || !report.jobs_ended.is_empty();
+        let freed = report.recorded.contains(&Recorded::Late);
+        let queue = queued || freed || !report.batches_done.is_empty() || !report.jobs_ended.is_empty();
         self.signals.tell(jobs.into_iter().map(Topic::Job).chain(queue.then_some(Topic::Queue)));
         Ok(report)
     }

@@ -55,11 +55,18 @@ impl Work for Expired {
 
     async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<Reaped, Fault> {
         const JOBS: &str = "-- reap::jobs
-            SELECT DISTINCT job FROM (SELECT job FROM beacon.executions WHERE state = 'running' AND lease_until <= $1
+            SELECT DISTINCT job FROM (SELECT job FROM beacon.executions WHERE worker IS NOT NULL AND state = 'running' AND lease_until <= $1
                 ORDER BY lease_until, job, n LIMIT $2) AS expired";
+        // Calls of ended executions whose workers never said that they are gone.
+        const LET_GO: &str = "-- reap::let_go
+            WITH gone AS MATERIALIZED (SELECT job, n FROM beacon.executions
+                WHERE worker IS NOT NULL AND state <> 'running' AND lease_until <= $1
+                ORDER BY job, n FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE beacon.executions SET worker = NULL, lease_until = NULL FROM gone
+            WHERE executions.job = gone.job AND executions.n = gone.n";
         const RETURN: &str = "-- reap::return
             WITH expired AS MATERIALIZED (SELECT job, n FROM beacon.executions
-                WHERE state = 'running' AND lease_until <= $1 AND job = ANY($3)
+                WHERE worker IS NOT NULL AND state = 'running' AND lease_until <= $1 AND job = ANY($3)
                 ORDER BY lease_until, job, n LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE beacon.executions SET expiries = expiries + 1, worker = NULL, lease_until = NULL,
                 state = CASE WHEN reason IS NOT NULL THEN 'cancelled' WHEN expiries + 1 >= $4 THEN 'failed' ELSE 'queued' END,
@@ -70,6 +77,7 @@ impl Work for Expired {
             RETURNING executions.job, executions.n, executions.batch, executions.state";
         let (now, most) = (At::from(self.now), i64::from(self.n));
         let (now, most) = ((&now as _, Type::TIMESTAMPTZ), (&most as _, Type::INT8));
+        tx.execute(LET_GO, std::slice::from_ref(&now)).await?;
         let jobs = tx.rows(JOBS, &[now.clone(), most.clone()]).await?;
         let jobs = jobs.iter().map(|line| line.get(0)).collect::<Result<BTreeSet<i64>, _>>()?;
         if jobs.is_empty() {

@@ -172,7 +172,7 @@ async fn running(
     accounts: &[&str],
 ) -> Result<HashMap<i32, (Option<String>, u32)>, Fault> {
     const RUNNING: &str = "-- room::running
-        SELECT no, account, (SELECT count(*) FROM beacon.executions WHERE state = 'running' AND endpoint = no)
+        SELECT no, account, (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = no)
         FROM (SELECT no, account FROM beacon.endpoints WHERE no = ANY($1)
             UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked";
     let lines = tx.rows(RUNNING, &[(&places, Type::INT4_ARRAY), (&accounts, Type::TEXT_ARRAY)]).await?;
@@ -181,7 +181,7 @@ async fn running(
 
 async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
     const ALL: &str = "-- room::all_running
-        SELECT count(*) FROM beacon.executions WHERE state = 'running'";
+        SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL";
     const SPENT: &str = "-- room::spent
         SELECT micros FROM beacon.spend WHERE day = $1";
     let mut shared = SharedRoom { worker: claim.at_most, global: u32::MAX, spendable: true };

@@ -1,11 +1,14 @@
 //! Recordings under a lease that is not held any more: replays, late answers, and lost leases.
 
+use std::collections::BTreeMap;
+
 use beacon_domain::{ExecutionState, Recorded, Recording};
 use tokio_postgres::types::Type;
 
 use super::{
     codec::{int, named},
     error::Fault,
+    lease::{columns, let_go},
     record::{Cell, token},
     result::Attempts,
     transaction::Tx,
@@ -63,5 +66,16 @@ pub(crate) async fn stale(tx: &Tx, others: &[Stale<'_>]) -> Result<Vec<(usize, R
         answers.push((other.at, answer));
     }
     late.write(tx).await?;
+    // Whoever answers late has no call any more.
+    let ended: BTreeMap<Cell, i64> = answers
+        .iter()
+        .filter(|(_, answer)| *answer == Recorded::Late)
+        .filter_map(|(at, _)| others.iter().find(|other| other.at == *at))
+        .map(|other| (other.cell, token(other.recording.lease)))
+        .collect();
+    if !ended.is_empty() {
+        let (jobs, places, tokens) = columns(&ended);
+        let_go(tx, &jobs, &places, &tokens).await?;
+    }
     Ok(answers)
 }

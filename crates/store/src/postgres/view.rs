@@ -165,7 +165,7 @@ impl Work for ProgressOf {
 async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, n, gate, max_in_flight, bound,
-            (SELECT count(*) FROM beacon.executions WHERE state = 'running' AND endpoint = endpoints.no)
+            (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no)
         FROM (SELECT endpoint, model, region, state, count(*) AS n FROM beacon.executions
             WHERE job = $1 AND endpoint IS NOT NULL GROUP BY endpoint, model, region, state) AS counts
         JOIN beacon.endpoints ON endpoints.no = endpoint ORDER BY endpoints.id";

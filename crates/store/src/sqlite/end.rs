@@ -211,10 +211,10 @@ impl Writer {
         Ok(())
     }
 
+    /// Their calls go on until their workers hear of it; `lease_until` stays, and their slots are not free before (S1).
     fn end_running(&self, head: &JobHead, state: &str) -> Result<(), Fault> {
         const ROWS: &str = "-- end::running
-            UPDATE executions SET state = ?2, token = token + 1, worker = NULL, lease_until = NULL, resume = NULL
-            WHERE job = ?1 AND state = 'running'";
+            UPDATE executions SET state = ?2, resume = NULL WHERE job = ?1 AND state = 'running'";
         const CANCELLED: &str = "-- end::running_cancelled
             UPDATE batches SET cancelled = cancelled + running, running = 0 WHERE job = ?1";
         const TIMED_OUT: &str = "-- end::running_timed_out

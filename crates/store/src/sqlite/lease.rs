@@ -58,7 +58,11 @@ impl Writer {
                 attempts = attempts - (resume IS NULL) WHERE job = ?1 AND n = ?2";
         let mut given = 0;
         for key in leases {
-            let Some(held) = self.held(*key)?.filter(|held| is_held(held, *key)) else { continue };
+            let Some(held) = self.held(*key)? else { continue };
+            if !is_held(&held, *key) {
+                self.let_go(held.job, *key)?;
+                continue;
+            }
             if held.reason.is_some() {
                 self.end_unfinished(&held, key.execution.n)?;
                 self.batch_moved(&held, not_before)?;
@@ -98,7 +102,7 @@ impl Writer {
     fn return_expired(&mut self, n: u32, now: Timestamp, reaped: &mut Reaped) -> Result<(), Fault> {
         const EXPIRED: &str = "-- lease::expired
             SELECT id, n, token, expiries + (lease_until > 0) FROM executions JOIN jobs ON no = job
-            WHERE executions.state = 'running' AND lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
+            WHERE lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
         let mut query = self.connection.prepare_cached(EXPIRED)?;
         let expired = query.query_map(params![micros(now), n], |row| {
             let execution = ExecutionId { job: JobId::from_bytes(row.get(0)?), n: row.get(1)? };
@@ -108,6 +112,19 @@ impl Writer {
         drop(query);
         for (key, expiries) in expired {
             self.expire(key, expiries, now, reaped)?;
+        }
+        Ok(())
+    }
+
+    /// The call of an execution that was ended meanwhile is gone: its slot is free (S1).
+    pub(crate) fn let_go(&mut self, job: i64, lease: LeaseKey) -> Result<(), Fault> {
+        const LET_GO: &str = "-- lease::let_go
+            UPDATE executions SET worker = NULL, lease_until = NULL
+            WHERE job = ?1 AND n = ?2 AND token = ?3 AND state <> 'running' AND lease_until IS NOT NULL";
+        let mut let_go = self.connection.prepare_cached(LET_GO)?;
+        if let_go.execute(params![job, lease.execution.n, lease.token as i64])? > 0 {
+            drop(let_go);
+            self.wake_queue();
         }
         Ok(())
     }
@@ -123,6 +140,9 @@ impl Writer {
             UPDATE executions SET state = 'queued', not_before = 0, worker = NULL, lease_until = NULL,
                 expiries = ?3 WHERE job = ?1 AND n = ?2";
         let Some(held) = self.held(key)? else { return Ok(()) };
+        if !is_held(&held, key) {
+            return self.let_go(held.job, key);
+        }
         let n = key.execution.n;
         self.wake_queue();
         self.wake_job(key.execution.job);

@@ -58,7 +58,7 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
 /// against the executions that it had, and what it saw of its endpoints is old.
 pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     const ORPHANS: &str = "-- open::orphans
-        UPDATE executions SET lease_until = 0 WHERE state = 'running';
+        UPDATE executions SET lease_until = 0 WHERE lease_until IS NOT NULL;
         UPDATE endpoints SET gate = NULL, bound = NULL, max_in_flight = NULL";
     connection.execute_batch(ORPHANS).map_err(|error| explain(path, error))
 }

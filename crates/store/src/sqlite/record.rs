@@ -87,6 +87,7 @@ impl Writer {
             return Ok(Recorded::Lost);
         }
         self.keep_attempt(recording, held.job, true)?;
+        self.let_go(held.job, recording.lease)?;
         self.wake_job(recording.lease.execution.job);
         Ok(Recorded::Late)
     }

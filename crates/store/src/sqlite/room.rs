@@ -13,7 +13,7 @@ impl Writer {
     /// What all endpoints of a claim share.
     pub(crate) fn shared_room(&self, claim: &Claim) -> Result<SharedRoom, Fault> {
         const ALL: &str = "-- room::all_running
-            SELECT count(*) FROM executions WHERE state = 'running'";
+            SELECT count(*) FROM executions WHERE lease_until IS NOT NULL";
         let global = match claim.global_limit {
             None => u32::MAX,
             Some(limit) => {
@@ -42,10 +42,10 @@ impl Writer {
         shared: SharedRoom,
     ) -> Result<(Bound, u32), Fault> {
         const ENDPOINT: &str = "-- room::endpoint_running
-            SELECT count(*) FROM executions WHERE state = 'running' AND endpoint = ?1";
+            SELECT count(*) FROM executions WHERE lease_until IS NOT NULL AND endpoint = ?1";
         const ACCOUNT: &str = "-- room::account_running
             SELECT count(*) FROM endpoints JOIN executions ON executions.endpoint = endpoints.no
-            WHERE executions.state = 'running' AND (endpoints.account = ?1 OR endpoints.no = ?2)";
+            WHERE executions.lease_until IS NOT NULL AND (endpoints.account = ?1 OR endpoints.no = ?2)";
         let mut query = self.connection.prepare_cached(ENDPOINT)?;
         let running: u32 = query.query_row([endpoint], |row| row.get(0))?;
         let mut account = u32::MAX;

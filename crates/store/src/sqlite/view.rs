@@ -210,7 +210,7 @@ pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, 
 fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, bound, (SELECT count(*) FROM executions AS every
-            WHERE every.state = 'running' AND every.endpoint = executions.endpoint)
+            WHERE every.lease_until IS NOT NULL AND every.endpoint = executions.endpoint)
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
     const MODELS: &str = "-- view::models

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use beacon_domain::{AccountId, AccountLimit, Batching, Bound, Claim, DayBudget, Gate, Lease};
+use beacon_domain::{
+    AccountId, AccountLimit, Batching, Bound, Claim, DayBudget, Gate, Lease, Recorded, Renewed,
+};
 
 use super::{Scene, Store};
-use crate::{SpecBuilder, claim, completed, completed_at_cost, retry};
+use crate::{LEASE, SpecBuilder, claim, completed, completed_at_cost, retry};
 
 /// S2: a question starts when every execution of the one before it is terminal.
 pub async fn questions_follow_each_other<S: Store>(scene: Scene<S>) {
@@ -204,4 +206,54 @@ pub async fn a_claim_says_what_bounds_it<S: Store>(scene: Scene<S>) {
     let cold = |claim: &mut Claim| claim.rooms[0].gate = Gate::Cold;
     bound(&cold).await;
     assert_eq!(scene.store.progress(job).await.unwrap().endpoints[0].gate, Some(Gate::Cold));
+}
+
+/// S1: a call that a cancel or a deadline has ended may still run; its slot is free when its worker says so, or when its
+/// lease expires.
+pub async fn a_cancelled_call_holds_its_slot_until_it_is_gone<S: Store>(scene: Scene<S>) {
+    let slots = async || scene.take(2).await.len();
+    let ended =
+        scene.accept(SpecBuilder::new("ended").question_count(2).verified(), Batching::Endpoint).await;
+    let other = SpecBuilder::new("other").question_count(9).verified();
+    scene.accept(other, Batching::Endpoint).await;
+    let leases = scene.take(2).await;
+    scene.cancel(ended).await;
+    let of_ended: Vec<_> = leases.iter().filter(|lease| lease.key.execution.job == ended).collect();
+    assert_eq!(
+        (of_ended.len(), slots().await),
+        (1, 0),
+        "the jobs share the endpoint, and both calls may still run"
+    );
+
+    let answer = scene.store.give_back(vec![of_ended[0].key], scene.now()).await.unwrap();
+    let after_giving_back = slots().await;
+    let again = scene.store.give_back(vec![of_ended[0].key], scene.now()).await.unwrap();
+
+    assert_eq!((answer, after_giving_back, again, slots().await), (0, 1, 0, 0));
+    scene.advance_s(31);
+    scene.reap().await;
+    assert_eq!(slots().await, 2, "expired leases hold nothing");
+}
+
+/// S1: the same for a late answer, and for a worker that never says anything.
+pub async fn a_late_answer_or_the_end_of_its_lease_frees_a_cancelled_calls_slot<S: Store>(scene: Scene<S>) {
+    let ended =
+        scene.accept(SpecBuilder::new("ended").question_count(2).verified(), Batching::Endpoint).await;
+    let leases = scene.take(2).await;
+    scene.cancel(ended).await;
+    let other = SpecBuilder::new("other").question_count(9).verified();
+    scene.accept(other, Batching::Endpoint).await;
+    assert_eq!(scene.take(2).await.len(), 0);
+
+    assert_eq!(scene.recorded(completed(&leases[0], scene.now())).await, Recorded::Late);
+    let after_an_answer = scene.take(2).await;
+    scene.advance_s(29);
+    scene.reap().await;
+    let before_its_end = scene.store.renew(vec![after_an_answer[0].key], LEASE, scene.now()).await.unwrap();
+    assert!(matches!(before_its_end[0], Renewed::Kept(_)));
+    assert_eq!(scene.take(2).await.len(), 0);
+    scene.advance_s(2);
+    scene.reap().await;
+
+    assert_eq!((after_an_answer.len(), scene.take(2).await.len()), (1, 1));
 }

@@ -48,6 +48,8 @@ pub async fn a_lost_lease_says_why<S: Store>(scene: Scene<S>) {
     let cancelled = one_execution(&scene).await;
     let of_cancelled = scene.take_one().await;
     scene.cancel(cancelled).await;
+    // Its call is dropped.
+    scene.store.give_back(vec![of_cancelled.key], scene.now()).await.unwrap();
     scene.accept(SpecBuilder::new("reclaimed").verified(), Batching::Question).await;
     let of_reclaimed = scene.take_one().await;
     scene.clock.advance(LEASE);

@@ -29,7 +29,8 @@ macro_rules! store_conformance {
                 a_worker_gets_no_more_than_it_asked_for, keys_share_an_endpoint_by_weight,
                 jobs_of_one_key_share_it_equally, a_due_retry_goes_before_what_never_ran,
                 a_days_budget_stops_claims_until_the_next_day, a_claim_says_when_to_look_again,
-                a_claim_says_what_bounds_it;
+                a_claim_says_what_bounds_it, a_cancelled_call_holds_its_slot_until_it_is_gone,
+                a_late_answer_or_the_end_of_its_lease_frees_a_cancelled_calls_slot;
             leasing: an_expired_lease_is_claimed_again_under_a_new_token, a_renewed_lease_does_not_expire,
                 a_lost_lease_says_why, a_resume_token_survives_its_worker, only_the_holder_writes_a_resume_token,
                 a_lease_given_back_counts_no_attempt, an_execution_that_kills_its_workers_fails;
