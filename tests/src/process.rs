@@ -44,7 +44,9 @@ pub(crate) fn service(name: &str) -> Command {
 fn build() -> BTreeMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = ["build", "--quiet", "--locked", "--message-format=json", "--workspace", "--bins"];
-    let output = Command::new(cargo).args(build).current_dir(root()).output().expect("cargo can be started");
+    let release = if cfg!(debug_assertions) { None } else { Some("--release") };
+    let mut cargo = Command::new(cargo);
+    let output = cargo.args(build).args(release).current_dir(root()).output().expect("cargo can be started");
     assert!(output.status.success(), "cargo cannot build the programs");
     let messages = output.stdout.split(|byte| *byte == b'\n');
     let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -160,6 +162,15 @@ impl Process {
         let stderr = errors.join().expect("reading does not panic").expect("the output is text");
         let status = self.child.wait().expect("a child ends");
         Finished { code: status.code(), stdout, stderr }
+    }
+
+    /// The most memory that it has had so far, in MiB (Linux).
+    #[must_use]
+    pub fn peak_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().split(' ').next()?.parse::<f64>().ok());
+        kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 
     /// Its standard error, to be read while it runs.

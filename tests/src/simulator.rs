@@ -27,8 +27,23 @@ impl Simulator {
     /// If it does not start.
     #[must_use]
     pub fn start(folder: &Path, cells: &[(&str, &str)], behaviour: &str) -> Self {
+        Self::start_each(folder, cells, &|_| behaviour.to_owned(), &|_| 1)
+    }
+
+    /// The same, with a behaviour and a limit of its own for each endpoint.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start_each(
+        folder: &Path,
+        cells: &[(&str, &str)],
+        behaviour: &dyn Fn(usize) -> String,
+        limit: &dyn Fn(usize) -> u32,
+    ) -> Self {
         let mut config = String::new();
-        for (model, region) in cells {
+        for (n, (model, region)) in cells.iter().enumerate() {
+            let behaviour = behaviour(n);
             writeln!(
                 config,
                 "[[endpoint]]\nid = \"{region}/{model}\"\nmodel = \"{model}\"\nregion = \"{region}\"\n{behaviour}"
@@ -45,7 +60,7 @@ impl Simulator {
         let ready: Value = serde_json::from_str(&ready).expect("it says so in JSON");
         let addr = ready["listening"].as_str().expect("it says where it listens").to_owned();
         let endpoints = folder.join("endpoints.toml");
-        std::fs::write(&endpoints, endpoints_of(&addr, cells)).expect("the folder is writable");
+        std::fs::write(&endpoints, endpoints_of(&addr, cells, limit)).expect("the folder is writable");
         Self { _process: process, addr, endpoints }
     }
 
@@ -81,13 +96,14 @@ impl Simulator {
     }
 }
 
-fn endpoints_of(addr: &str, cells: &[(&str, &str)]) -> String {
+fn endpoints_of(addr: &str, cells: &[(&str, &str)], limit: &dyn Fn(usize) -> u32) -> String {
     let mut text = String::new();
-    for (model, region) in cells {
+    for (n, (model, region)) in cells.iter().enumerate() {
+        let limit = limit(n);
         writeln!(
             text,
             "[[endpoint]]\nprovider = \"modal-web\"\nmodel = \"{model}\"\nregion = \"{region}\"\n\
-             inference_url = \"http://{addr}/e/{region}~{model}/\"\ncold_probe = false"
+             inference_url = \"http://{addr}/e/{region}~{model}/\"\ncold_probe = false\nlimit = {limit}"
         )
         .expect("writing to a string cannot fail");
     }

@@ -6,7 +6,12 @@ mod main_job;
 mod process;
 mod site;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -31,6 +36,10 @@ pub(crate) struct BenchArguments {
 enum Bench {
     /// The main job: a signed job over simulated endpoints into an SQLite file
     Main,
+    /// The queue in PostgreSQL beside bare SQL in the same run, on a cluster of its own
+    Queue,
+    /// Deployments of many workers on a PostgreSQL of their own: acceptance, limits under kills, fairness
+    Scale,
 }
 
 /// Runs the benchmark, prints its table and writes it as JSON below `target/bench`.
@@ -38,7 +47,13 @@ enum Bench {
 /// # Errors
 /// A program could not be built or started, or a run failed.
 pub(crate) fn report(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
-    let Bench::Main = arguments.bench;
+    match arguments.bench {
+        Bench::Main => {}
+        Bench::Queue => {
+            return printed("queue", &["--package", "beacon-store", "--example", "queue_ceiling"], arguments);
+        }
+        Bench::Scale => return printed("scale", &["--package", "beacon-tests", "--bin", "scale"], arguments),
+    }
     let site = Site::prepare()?;
     let mut figures: Vec<Figure> = Vec::new();
     println!("{}", Figure::head());
@@ -55,6 +70,27 @@ pub(crate) fn report(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     let missed = figures.iter().filter(|figure| !figure.holds()).count();
     println!("{} figures, {missed} miss their bound; written to {}", figures.len(), file.display());
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs a benchmark that prints its own table, and keeps what it prints below `target/bench`.
+fn printed(name: &str, program: &[&str], arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
+    let mut cargo = root::cargo();
+    cargo.args(["run", "--release", "--locked", "--quiet"]).args(program).arg("--");
+    cargo.args(Some(&arguments.only).filter(|only| !only.is_empty())).stdout(Stdio::piped());
+    let mut running = cargo.spawn().context("cannot start cargo")?;
+    let output = running.stdout.take().context("cargo's output is not piped")?;
+    let folder = root::workspace().join("target/bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = folder.join(format!("{name}.txt"));
+    let mut kept = fs::File::create(&file).with_context(|| format!("cannot write {}", file.display()))?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        writeln!(kept, "{line}")?;
+    }
+    let status = running.wait()?;
+    println!("written to {}", file.display());
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn write(figures: &[Figure]) -> anyhow::Result<PathBuf> {

@@ -1,0 +1,199 @@
+//! Deployments of many workers, measured: `cargo xtask bench scale`. Each figure stands beside its bound. An argument picks
+//! cases by a part of their name.
+
+use std::{fs, process::ExitCode, time::Instant};
+
+use beacon_testkit::{Cluster, Sync};
+use beacon_tests::{Deployment, Service, Simulator, TOKEN, between_looks};
+use rand::RngExt as _;
+use serde_json::{Value, json};
+
+/// Endpoints with limits 1 to 4; the busier ones are quicker, so that all have work for the same time.
+const ENDPOINTS: [(&str, &str, u32); 8] = [
+    ("a", "us-east", 1),
+    ("a", "eu-west", 2),
+    ("b", "us-east", 3),
+    ("b", "eu-west", 4),
+    ("c", "us-east", 1),
+    ("c", "eu-west", 2),
+    ("d", "us-east", 3),
+    ("d", "eu-west", 4),
+];
+/// Of one call per unit of limit.
+const CALL_S: f64 = 0.02;
+const WORKERS: usize = 8;
+const LEASE: (&str, &str) = ("BEACON__WORKER__LEASE_S", "2");
+
+/// A place to run in.
+struct Site {
+    folder: tempfile::TempDir,
+    simulator: Simulator,
+    deployment: Deployment,
+    /// Whether every bound held.
+    good: bool,
+}
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let cluster = Cluster::start(Sync::On).unwrap_or_else(|error| panic!("{error}"));
+    let mut good = true;
+    for name in ["accept", "use", "limits", "fairness"].into_iter().filter(|name| name.contains(&wanted)) {
+        let mut site = site(&cluster);
+        match name {
+            "accept" => accept(&mut site),
+            "use" => full_use(&mut site),
+            "limits" => limits_under_kills(&mut site),
+            _ => fairness(&mut site),
+        }
+        good &= site.good;
+        println!("{name} is done");
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn site(cluster: &Cluster) -> Site {
+    let folder = tempfile::tempdir().expect("the machine has a temporary folder");
+    let cells: Vec<_> = ENDPOINTS.iter().map(|(model, region, _)| (*model, *region)).collect();
+    let behaviour = |n: usize| {
+        let limit = ENDPOINTS[n].2;
+        let warm = CALL_S * f64::from(limit);
+        format!("capacity = {limit}\nwhen_full = \"reject\"\nwarm = {{ fixed_s = {warm:.3} }}")
+    };
+    let simulator = Simulator::start_each(folder.path(), &cells, &behaviour, &|n| ENDPOINTS[n].2);
+    let deployment = Deployment::new(cluster, folder.path(), &simulator.endpoints);
+    Site { folder, simulator, deployment, good: true }
+}
+
+impl Site {
+    /// Prints a figure beside its bound.
+    fn at_most(&mut self, what: &str, value: f64, bound: f64) {
+        let held = value <= bound;
+        println!("  {what:<64} {value:>12.3}  <= {bound:<10.3} {}", if held { "" } else { "MISSED" });
+        self.good &= held;
+    }
+
+    fn job(&self, name: &str, questions: u32, runs: u32) -> Vec<u8> {
+        let questions: Vec<String> = (0..questions).map(|n| format!("What is {n}?")).collect();
+        let job = json!({
+            "id": name, "version": "v1", "benchmark": { "name": "scale" }, "questions": questions, "runs": runs,
+            "models": ["a", "b", "c", "d"], "constraints": { "regions": ["us-east", "eu-west"] }, "metadata": {},
+        });
+        let path = self.folder.path().join("job.json");
+        fs::write(&path, job.to_string()).expect("the folder is writable");
+        self.deployment.sign(&path)
+    }
+
+    fn api(&self) -> Service {
+        self.deployment.start("beacon-api", &[("BEACON__API__BATCHING", "\"endpoint\"")])
+    }
+
+    fn worker(&self) -> Service {
+        self.deployment.start("beacon-worker", &[LEASE])
+    }
+
+    /// The most calls at once over each endpoint's limit; 0 is right.
+    fn above(&self) -> u32 {
+        let stats = self.simulator.stats();
+        let endpoints = stats["endpoints"].as_object().expect("the simulator counts by endpoint");
+        let above = ENDPOINTS.iter().map(|(model, region, limit)| {
+            let seen = endpoints[&format!("{region}/{model}")]["max_in_flight"].as_u64().unwrap_or(u64::MAX);
+            u32::try_from(seen).unwrap_or(u32::MAX).saturating_sub(*limit)
+        });
+        above.max().unwrap_or(0)
+    }
+}
+
+/// How long acceptance takes, and what it needs.
+fn accept(site: &mut Site) {
+    let api = site.api();
+    for (questions, runs, bound) in [(8, 1, 0.01), (125, 100, 3.0), (1250, 100, 30.0)] {
+        let (executions, bytes) =
+            (questions * runs * 8, site.job(&format!("accept-{questions}"), questions, runs));
+        let began = Instant::now();
+        let (status, answer) = api.ask("POST", "/api/v1/jobs", &bytes);
+        let took = began.elapsed().as_secs_f64();
+        assert_eq!(status, 202, "{answer}");
+        site.at_most(&format!("accept {executions} executions, s"), took, bound);
+    }
+    site.at_most("peak memory of the API, MiB", api.process.peak_mib(), 200.0);
+}
+
+/// 50 jobs of 400 executions: eight workers use what one perfect worker would.
+fn full_use(site: &mut Site) {
+    let (api, workers) = (site.api(), (0..WORKERS).map(|_| site.worker()).collect::<Vec<_>>());
+    let began = Instant::now();
+    let span = run_all(site, &api, &mut || {});
+    println!("  20000 executions, {} workers, {:.1} s in all", workers.len(), began.elapsed().as_secs_f64());
+    let ideal = 2500.0 * CALL_S;
+    site.at_most("ideal / span is the mean use of each endpoint; span / ideal", span / ideal, 1.0 / 0.97);
+    site.at_most("most calls above a limit", f64::from(site.above()), 0.0);
+}
+
+/// The same, and every half second a worker is killed and another one started.
+fn limits_under_kills(site: &mut Site) {
+    let api = site.api();
+    let mut workers: Vec<_> = (0..WORKERS).map(|_| site.worker()).collect();
+    let (mut kills, mut last) = (0_u32, Instant::now());
+    let span = {
+        let site = &*site;
+        run_all(site, &api, &mut || {
+            if last.elapsed().as_secs_f64() > 0.5 {
+                let victim = rand::rng().random_range(0..workers.len());
+                workers.swap_remove(victim).process.kill();
+                workers.push(site.worker());
+                (kills, last) = (kills + 1, Instant::now());
+            }
+        })
+    };
+    println!("  20000 executions, {kills} workers killed, span {span:.1} s");
+    site.at_most("most calls above a limit", f64::from(site.above()), 0.0);
+    let rejected = site.simulator.count("rejected");
+    site.at_most("calls rejected", rejected as f64, 0.0);
+}
+
+/// Submits 50 jobs and waits for all; gives the time from the first dispatch to the last end, in seconds.
+fn run_all(site: &Site, api: &Service, between: &mut dyn FnMut()) -> f64 {
+    let jobs: Vec<String> = (0..50).map(|n| api.submit(&site.job(&format!("job-{n}"), 50, 1))).collect();
+    let mut open = jobs.clone();
+    while let Some(job) = open.last() {
+        let (_, shown) = api.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+        if shown["job"]["ended_at"].is_string() {
+            assert_eq!(shown["job"]["counts"]["completed"], 400, "{}", shown["job"]);
+            open.pop();
+        } else {
+            between();
+            between_looks();
+        }
+    }
+    let summary = |job: &String| api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"].clone();
+    let all: Vec<Value> = jobs.iter().map(summary).collect();
+    let time = |job: &Value, name: &str| {
+        job[name].as_str().and_then(|text| text.parse::<beacon_spec::Timestamp>().ok())
+    };
+    let first = all.iter().filter_map(|job| time(job, "started_at")).min();
+    let last = all.iter().filter_map(|job| time(job, "ended_at")).max();
+    match (first, last) {
+        (Some(first), Some(last)) => last.duration_since(first).as_secs_f64(),
+        _ => f64::NAN,
+    }
+}
+
+/// A small job behind a large one of the same key, on a busy and on an idle system.
+fn fairness(site: &mut Site) {
+    let (api, _workers) = (site.api(), (0..2).map(|_| site.worker()).collect::<Vec<_>>());
+    let small = |site: &Site, name: &str| {
+        let job = api.submit(&site.job(name, 2, 1));
+        let began = Instant::now();
+        let ended = api.ended(&job);
+        assert_eq!(ended["counts"]["completed"], 16, "{ended}");
+        began.elapsed().as_secs_f64()
+    };
+    let idle = small(site, "small-idle");
+    let large = api.submit(&site.job("large", 125, 100));
+    site.simulator.reaches("calls", 200);
+    let busy = small(site, "small-busy");
+    println!("  16 executions: {idle:.2} s idle, {busy:.2} s behind 100000");
+    site.at_most("behind a job of 100,000 / idle", busy / idle, 2.0);
+    let (status, _) = api.ask("POST", &format!("/api/v1/jobs/{large}/cancel"), TOKEN.as_bytes());
+    assert_eq!(status, 200);
+}
