@@ -12,6 +12,7 @@ mod error;
 mod lease;
 mod load;
 mod locks;
+mod lows;
 mod options;
 mod ready;
 mod reap;
