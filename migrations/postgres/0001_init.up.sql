@@ -77,6 +77,8 @@ CREATE INDEX batches_undone ON beacon.batches (job, b) WHERE state <> 'done';
 CREATE TABLE beacon.endpoints (
     no int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     max_in_flight int,
+    -- How many claims have given something for it.
+    claims bigint NOT NULL DEFAULT 0,
     id text COLLATE "C" NOT NULL UNIQUE,
     account text COLLATE "C",
     gate text,
@@ -94,6 +96,8 @@ CREATE TABLE beacon.accounts (
 CREATE TABLE beacon.executions (
     job bigint NOT NULL,
     token bigint NOT NULL DEFAULT 0,
+    -- Which claim of its endpoint gave the lease. It grows, so what was once the lowest of the live ones is a bound for good.
+    claimed bigint NOT NULL DEFAULT 0,
     -- 1970 until it leaves the queue for the first time, so that what never ran stands together in the index of the queue;
     -- a microsecond later if an expired lease returned it; a real time after a retry or a give-back.
     not_before timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00',
@@ -122,7 +126,7 @@ CREATE INDEX executions_queued ON beacon.executions (endpoint, job, not_before, 
 CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)
     WHERE state = 'queued' AND not_before > '1970-01-01 00:00:00.000001+00';
 -- Small: there are never more live rows in it than calls in flight. Without `lease_until`, so that a renewal is a HOT update.
-CREATE INDEX executions_leased ON beacon.executions (endpoint) WHERE worker IS NOT NULL;
+CREATE INDEX executions_leased ON beacon.executions (endpoint, claimed) WHERE worker IS NOT NULL;
 
 -- Append-only; the key refuses a second result.
 CREATE TABLE beacon.results (

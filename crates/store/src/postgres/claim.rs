@@ -52,7 +52,7 @@ impl Work for ClaimWork<'_> {
             // One batch that has started needs no look and no order. The others are locked after the executions.
             let known = wanted.batches().count() == 1 && self.core.have_started(wanted.batches());
             let hold = async { if known { Ok(BTreeMap::new()) } else { wanted.hold(tx).await } };
-            let (taken, batches) = futures::try_join!(self.take(tx, &chosen), hold)?;
+            let (taken, batches) = futures::try_join!(self.take(tx, &rooms, &chosen), hold)?;
             // What a cancel took meanwhile is not ours.
             chosen.retain(|(_, ready)| taken.contains(&(ready.job, ready.n)));
             let mut frozen = BTreeMap::new();
@@ -110,17 +110,23 @@ impl ClaimWork<'_> {
     }
 
     /// Makes them running. A job that is being ended as a whole gives nothing, and is not waited for.
-    async fn take(&self, tx: &Tx, chosen: &[Chosen<'_>]) -> Result<HashSet<(i64, u32)>, Fault> {
+    async fn take(
+        &self,
+        tx: &Tx,
+        rooms: &Rooms,
+        chosen: &[Chosen<'_>],
+    ) -> Result<HashSet<(i64, u32)>, Fault> {
         const TAKE: &str = "-- claim::take
             WITH held AS MATERIALIZED (SELECT job FROM unnest($8::int8[], $9::int4[]) AS asked (job, key)
                 WHERE pg_try_advisory_xact_lock_shared($7, key))
             UPDATE beacon.executions SET state = 'running', token = executions.token + 1, attempts = new.attempts, worker = $4,
-                lease_until = $5, started_at = coalesce(started_at, $6)
-            FROM held JOIN unnest($1::int8[], $2::int4[], $3::int4[]) AS new (job, n, attempts) USING (job)
-            WHERE executions.job = new.job AND executions.n = new.n AND state = 'queued'
+                lease_until = $5, started_at = coalesce(started_at, $6), claimed = new.claimed
+            FROM held JOIN unnest($1::int8[], $2::int4[], $3::int4[], $10::int8[]) AS new (job, n, attempts, claimed) USING (job)
+            WHERE executions.job = new.job AND executions.n = new.n AND coalesce(state, '') = 'queued'
             RETURNING executions.job, executions.n";
         let mut order: Vec<&Ready> = chosen.iter().map(|(_, ready)| ready).collect();
         order.sort_unstable_by_key(|ready| (ready.job, ready.n));
+        let claimed: Vec<i64> = order.iter().map(|ready| rooms.claimed(ready.endpoint)).collect();
         let jobs: Vec<i64> = order.iter().map(|ready| ready.job).collect();
         let places: Vec<i32> = order.iter().map(|ready| int(ready.n)).collect();
         let attempts: Vec<i32> = order.iter().map(|ready| int(attempt(ready))).collect();
@@ -142,6 +148,7 @@ impl ClaimWork<'_> {
                     (&CLASS, Type::INT4),
                     (&distinct, Type::INT8_ARRAY),
                     (&keys, Type::INT4_ARRAY),
+                    (&claimed, Type::INT8_ARRAY),
                 ],
             )
             .await?;

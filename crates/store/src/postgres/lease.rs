@@ -50,7 +50,7 @@ impl Work for Renew<'_> {
             UPDATE beacon.executions SET lease_until = $4
             FROM unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token)
             WHERE executions.job = held.job AND executions.n = held.n AND executions.token = held.token
-                AND state = 'running'
+                AND coalesce(state, '') = 'running'
             RETURNING executions.job, executions.n, executions.token";
         const STATES: &str = "-- lease::states
             SELECT job, n, state FROM beacon.executions JOIN unnest($1::int8[], $2::int4[]) AS asked (job, n) USING (job, n)";
@@ -154,7 +154,7 @@ impl Work for GiveBack<'_> {
                 resume = CASE WHEN reason IS NULL THEN resume END, worker = NULL, lease_until = NULL
             FROM unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token) JOIN beacon.jobs ON no = held.job
             WHERE executions.job = held.job AND executions.n = held.n AND executions.token = held.token
-                AND executions.state = 'running'
+                AND coalesce(executions.state, '') = 'running'
             RETURNING executions.job, executions.n, executions.batch, executions.state";
         let jobs = self.leases.iter().map(|lease| lease.execution.job);
         let numbers = self.core.job_numbers(tx, jobs).await?;

@@ -13,6 +13,7 @@ mod failures;
 mod lease;
 mod load;
 mod locks;
+mod lows;
 mod options;
 mod ready;
 mod reap;

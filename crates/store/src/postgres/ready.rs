@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     convert::Infallible,
-    sync::Mutex,
 };
 
 use beacon_spec::{Region, Timestamp};
@@ -12,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::{
     codec::{At, maybe_time, number, region},
     error::Fault,
-    store::locked,
+    lows::{Lows, Queue, Regions},
     transaction::{Line, Tx},
 };
 use crate::fair::{Candidate, Lane};
@@ -20,6 +19,7 @@ use crate::fair::{Candidate, Lane};
 /// One execution that is ready.
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
+    pub(crate) endpoint: i32,
     pub(crate) job: i64,
     pub(crate) n: u32,
     pub(crate) batch: u32,
@@ -33,52 +33,6 @@ pub(crate) struct Ready {
     pub(crate) resume: Option<String>,
     pub(crate) queued_at: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
-}
-
-/// A job's queue on an endpoint.
-type Queue = (i32, i64);
-
-/// Queues whose beginning is remembered.
-const REMEMBERED: usize = 4096;
-
-/// Where the part of each queue begins that never left it. Executions leave that part in the order of the plan and never
-/// come back to it (a lease that expired puts them behind 1970 by a microsecond), and a batch that opens comes later in
-/// the plan; so what was once seen as its beginning stays a lower bound, whatever other processes do.
-#[derive(Debug, Default)]
-pub(crate) struct Lows(Mutex<HashMap<Queue, i32>>, Mutex<Guesses>);
-
-/// What the last claim for these endpoints wanted; the next one mostly wants the same.
-type Guesses = HashMap<Vec<i32>, BTreeMap<Queue, u32>>;
-
-impl Lows {
-    fn guess(&self, places: &[i32]) -> BTreeMap<Queue, u32> {
-        locked(&self.1).get(places).cloned().unwrap_or_default()
-    }
-
-    fn wanted(&self, places: &[i32], wanted: &BTreeMap<Queue, u32>) {
-        let mut guesses = locked(&self.1);
-        if guesses.len() >= REMEMBERED / 16 {
-            guesses.clear();
-        }
-        guesses.insert(places.to_vec(), wanted.clone());
-    }
-
-    fn of<'a>(&self, queues: impl Iterator<Item = &'a Queue>) -> Vec<i32> {
-        let lows = locked(&self.0);
-        queues.map(|queue| lows.get(queue).copied().unwrap_or(0)).collect()
-    }
-
-    /// The first of these rows is the beginning; the rows come in order.
-    fn begins(&self, queue: Queue, n: i32, seen: &mut HashSet<Queue>) {
-        if !seen.insert(queue) {
-            return;
-        }
-        let mut lows = locked(&self.0);
-        if lows.len() >= REMEMBERED {
-            lows.clear();
-        }
-        lows.insert(queue, n);
-    }
 }
 
 /// What waits on the endpoints of a claim, read as far as needed.
@@ -102,18 +56,29 @@ impl Waiting {
     /// Finds the jobs with something queued: one index seek per endpoint and job, however many executions wait.
     /// With it goes what the claim will probably want to read.
     pub(crate) async fn look(tx: &Tx, lows: &Lows, places: &[i32], time: Timestamp) -> Result<Self, Fault> {
+        // Long queues are looked at where they begin; the jobs between them are found by one seek each.
         const CANDIDATES: &str = "-- ready::candidates
-            SELECT endpoint, jobs.no, key, weight
-            FROM unnest($1::int4[]) AS endpoint
-            CROSS JOIN LATERAL (
-                WITH RECURSIVE waiting (job) AS (
-                    (SELECT job FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = endpoint.endpoint
-                        ORDER BY job LIMIT 1)
-                    UNION ALL
-                    SELECT (SELECT job FROM beacon.executions WHERE state = 'queued'
-                        AND executions.endpoint = endpoint.endpoint AND executions.job > waiting.job ORDER BY job LIMIT 1)
-                    FROM waiting WHERE waiting.job IS NOT NULL)
-                SELECT job FROM waiting WHERE job IS NOT NULL) AS queued
+            SELECT queued.endpoint, jobs.no, key, weight
+            FROM (
+                SELECT long.endpoint, long.job FROM unnest($4::int4[], $5::int8[], $6::int4[]) AS long (endpoint, job, low)
+                WHERE (SELECT n FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = long.endpoint
+                        AND executions.job = long.job AND (not_before, n) >= ('1970-01-01 00:00:00+00', long.low)
+                        AND not_before <= '1970-01-01 00:00:00+00' ORDER BY not_before, n LIMIT 1) IS NOT NULL
+                    OR (SELECT n FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = long.endpoint
+                        AND executions.job = long.job AND not_before > '1970-01-01 00:00:00+00'
+                        ORDER BY not_before, n LIMIT 1) IS NOT NULL
+                UNION ALL
+                SELECT gap.endpoint, found.job FROM unnest($1::int4[], $2::int8[], $3::int8[]) AS gap (endpoint, after, before)
+                CROSS JOIN LATERAL (
+                    WITH RECURSIVE waiting (job) AS (
+                        (SELECT job FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = gap.endpoint
+                            AND executions.job > gap.after AND executions.job < gap.before ORDER BY job LIMIT 1)
+                        UNION ALL
+                        SELECT (SELECT job FROM beacon.executions WHERE state = 'queued'
+                            AND executions.endpoint = gap.endpoint AND executions.job > waiting.job
+                            AND executions.job < gap.before ORDER BY job LIMIT 1)
+                        FROM waiting WHERE waiting.job IS NOT NULL)
+                    SELECT job FROM waiting WHERE job IS NOT NULL) AS found) AS queued
             JOIN beacon.jobs ON jobs.no = queued.job
             WHERE reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
         const NEXT: &str = "-- ready::next
@@ -124,12 +89,18 @@ impl Waiting {
         let now = At::from(time);
         let mut waiting = Self::default();
         let guess = lows.guess(places);
-        let (of_places, of_both) = (
-            [(&places as _, Type::INT4_ARRAY)],
-            [(&places as _, Type::INT4_ARRAY), (&now as _, Type::TIMESTAMPTZ)],
-        );
+        let Regions { gaps, long } = lows.regions(places);
+        let of_both = [(&places as _, Type::INT4_ARRAY), (&now as _, Type::TIMESTAMPTZ)];
+        let of_regions = [
+            (&gaps.0 as _, Type::INT4_ARRAY),
+            (&gaps.1 as _, Type::INT8_ARRAY),
+            (&gaps.2 as _, Type::INT8_ARRAY),
+            (&long.0 as _, Type::INT4_ARRAY),
+            (&long.1 as _, Type::INT8_ARRAY),
+            (&long.2 as _, Type::INT4_ARRAY),
+        ];
         let (lines, next, ()) = futures::try_join!(
-            tx.rows(CANDIDATES, &of_places),
+            tx.rows(CANDIDATES, &of_regions),
             tx.one(NEXT, &of_both),
             waiting.fetch(tx, lows, &guess, time)
         )?;
@@ -271,6 +242,7 @@ impl Waiting {
 
 fn ready(line: &Line) -> Result<Ready, Fault> {
     Ok(Ready {
+        endpoint: line.get(0)?,
         job: line.get(1)?,
         n: number(line, 2)?,
         batch: number(line, 3)?,

@@ -186,6 +186,7 @@ pub(crate) fn cell(numbers: &HashMap<JobId, i64>, lease: LeaseKey) -> Option<Cel
 
 /// Ends or queues again every execution whose lease is held, and no other.
 async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<Taken, Fault> {
+    // `coalesce` keeps the planner from the index of what runs, which is small but for what vacuum could not remove yet.
     const TAKE: &str = "-- record::take
         UPDATE beacon.executions SET
             state = CASE WHEN new.state = 'queued' AND jobs.reason IS NOT NULL THEN 'cancelled' ELSE new.state END,
@@ -196,7 +197,7 @@ async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<T
             AS new (job, n, token, state, not_before, failed, throttled)
         JOIN beacon.jobs ON jobs.no = new.job
         WHERE executions.job = new.job AND executions.n = new.n AND executions.token = new.token
-            AND executions.state = 'running'
+            AND coalesce(executions.state, '') = 'running'
         RETURNING executions.job, executions.n, executions.batch, executions.state";
     let mut jobs = Vec::with_capacity(firsts.len());
     let (mut places, mut tokens, mut states) = (Vec::new(), Vec::new(), Vec::new());

@@ -6,7 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use beacon_domain::{AccountId, Bound, Claim, Room};
 use tokio_postgres::types::Type;
 
-use super::{codec::maybe_text, error::Fault, ready::Waiting, store::Core, transaction::Tx};
+use super::{
+    codec::maybe_text,
+    error::Fault,
+    ready::Waiting,
+    store::{Core, locked},
+    transaction::Tx,
+};
 use crate::{
     fair::Lane,
     rules::{SharedRoom, day, tightest},
@@ -19,6 +25,8 @@ const EVERYTHING: &str = "";
 #[derive(Debug)]
 pub(crate) struct HeldEndpoint {
     pub(crate) lane: Lane<i64>,
+    /// How many claims gave something before this one.
+    claims: i64,
     /// Gate, limit, account, bound and lane as they are stored.
     stored: [Option<String>; 4],
     limit: Option<i32>,
@@ -32,6 +40,7 @@ pub(crate) struct Rooms {
     /// Live leases of these endpoints and of all that share an account with them, with that account.
     running: HashMap<i32, (Option<String>, u32)>,
     writes: BTreeMap<i32, ([Option<String>; 4], i32)>,
+    gave: BTreeSet<i32>,
 }
 
 impl Rooms {
@@ -48,11 +57,11 @@ impl Rooms {
             claim.rooms.iter().filter_map(|room| room.account.as_ref()).map(AccountId::as_str).collect();
         let (endpoints, running, shared, waiting) = futures::try_join!(
             lock_endpoints(tx, places),
-            running(tx, places, &accounts),
+            running(core, tx, places, &accounts),
             shared_room(tx, claim),
             Waiting::look(tx, &core.lows, places, claim.now)
         )?;
-        Ok((Self { endpoints, shared, running, writes: BTreeMap::new() }, waiting))
+        Ok((Self { endpoints, shared, running, writes: BTreeMap::new(), gave: BTreeSet::new() }, waiting))
     }
 
     /// Room on one endpoint, and what is the tightest bound.
@@ -77,6 +86,9 @@ impl Rooms {
         bound: Option<Bound>,
     ) -> Result<(), Fault> {
         self.shared.take(given);
+        if given > 0 {
+            self.gave.insert(endpoint);
+        }
         let account = room.account.as_ref().map(|account| account.as_str().to_owned());
         let running = self.running.entry(endpoint).or_default();
         *running = (account.clone(), running.1 + given);
@@ -85,7 +97,7 @@ impl Rooms {
         let lane = if given == 0 { held.stored[3].clone() } else { Some(super::codec::text(&held.lane)?) };
         let new = [Some(super::codec::text(&room.gate)?), account, maybe_text(bound.as_ref())?, lane];
         let limit = super::codec::int(room.limit);
-        if held.stored == new && held.limit == Some(limit) {
+        if given == 0 && held.stored == new && held.limit == Some(limit) && !self.gave.contains(&endpoint) {
             self.writes.remove(&endpoint);
         } else {
             self.writes.insert(endpoint, (new, limit));
@@ -93,18 +105,25 @@ impl Rooms {
         Ok(())
     }
 
+    /// The number of this claim at an endpoint.
+    pub(crate) fn claimed(&self, endpoint: i32) -> i64 {
+        self.endpoints.get(&endpoint).map_or(0, |held| held.claims + 1)
+    }
+
     /// Stores what is news.
     pub(crate) async fn write(&self, tx: &Tx) -> Result<(), Fault> {
         const WRITE: &str = "-- room::write
             UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
-                bound = new.bound, lane = new.lane
-            FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[])
-                AS new (no, max_in_flight, gate, account, bound, lane)
+                bound = new.bound, lane = new.lane, claims = new.claims
+            FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[])
+                AS new (no, max_in_flight, gate, account, bound, lane, claims)
             WHERE endpoints.no = new.no";
         if self.writes.is_empty() {
             return Ok(());
         }
         let places: Vec<i32> = self.writes.keys().copied().collect();
+        let count = |no: &i32| self.claimed(*no) - i64::from(!self.gave.contains(no));
+        let claims: Vec<i64> = places.iter().map(count).collect();
         let limits: Vec<i32> = self.writes.values().map(|(_, limit)| *limit).collect();
         let column = |at: usize| self.writes.values().map(|(new, _)| new[at].as_deref()).collect::<Vec<_>>();
         let [gates, accounts, bounds, lanes] = [column(0), column(1), column(2), column(3)];
@@ -115,6 +134,7 @@ impl Rooms {
             (&accounts as _, Type::TEXT_ARRAY),
             (&bounds as _, Type::TEXT_ARRAY),
             (&lanes as _, Type::TEXT_ARRAY),
+            (&claims as _, Type::INT8_ARRAY),
         ];
         tx.execute(WRITE, &values).await.map(drop)
     }
@@ -137,46 +157,66 @@ async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault>
     }
     let wanted: Vec<&str> = wanted.into_iter().collect();
     let known = {
-        let known = super::store::locked(&core.accounts);
+        let known = locked(&core.accounts);
         wanted.iter().all(|account| known.contains(*account))
     };
     if !known {
         tx.execute(ADD, &[(&wanted, Type::TEXT_ARRAY)]).await?;
     }
-    let locked = tx.rows(LOCK, &[(&wanted, Type::TEXT_ARRAY)]).await?;
-    if locked.len() == wanted.len() {
+    let held = tx.rows(LOCK, &[(&wanted, Type::TEXT_ARRAY)]).await?;
+    if held.len() == wanted.len() {
         return Ok(());
     }
     // Somebody removed one, or it was added by a transaction that did not commit: it is added the next time.
-    super::store::locked(&core.accounts).clear();
+    locked(&core.accounts).clear();
     Err(Fault::Raced)
 }
 
 async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
     const LOCK: &str = "-- room::lock_endpoints
-        SELECT no, max_in_flight, gate, account, bound, lane FROM beacon.endpoints WHERE no = ANY($1)
+        SELECT no, max_in_flight, gate, account, bound, lane, claims FROM beacon.endpoints WHERE no = ANY($1)
         ORDER BY no FOR NO KEY UPDATE";
     let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
     let held = |line: &super::transaction::Line| {
         let lane: Option<String> = line.get(5)?;
         let stored = [line.get(2)?, line.get(3)?, line.get(4)?, lane];
         let lane = super::codec::maybe_json(line, 5)?.unwrap_or_default();
-        Ok((line.get(0)?, HeldEndpoint { lane, stored, limit: line.get(1)? }))
+        Ok((line.get(0)?, HeldEndpoint { lane, claims: line.get(6)?, stored, limit: line.get(1)? }))
     };
     lines.iter().map(held).collect()
 }
 
+/// Counts live leases, from the lowest that was live when they were counted before: what lies below has ended for good, but
+/// stays in the index until a vacuum.
 async fn running(
+    core: &Core,
     tx: &Tx,
     places: &[i32],
     accounts: &[&str],
 ) -> Result<HashMap<i32, (Option<String>, u32)>, Fault> {
     const RUNNING: &str = "-- room::running
-        SELECT no, account, (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = no)
+        SELECT asked.no, account, live.n, live.low
         FROM (SELECT no, account FROM beacon.endpoints WHERE no = ANY($1)
-            UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked";
-    let lines = tx.rows(RUNNING, &[(&places, Type::INT4_ARRAY), (&accounts, Type::TEXT_ARRAY)]).await?;
-    lines.iter().map(|line| Ok((line.get(0)?, (line.get(1)?, super::codec::big(line, 2)?)))).collect()
+            UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked
+        LEFT JOIN unnest($3::int4[], $4::int8[]) AS known (no, low) ON known.no = asked.no
+        CROSS JOIN LATERAL (SELECT count(*) AS n, min(claimed) AS low FROM beacon.executions
+            WHERE worker IS NOT NULL AND endpoint = asked.no AND claimed >= coalesce(known.low, 0)) AS live";
+    let (known, lows): (Vec<i32>, Vec<i64>) = locked(&core.live).iter().map(|(no, low)| (*no, *low)).unzip();
+    let values = [
+        (&places as _, Type::INT4_ARRAY),
+        (&accounts as _, Type::TEXT_ARRAY),
+        (&known as _, Type::INT4_ARRAY),
+        (&lows as _, Type::INT8_ARRAY),
+    ];
+    let mut running = HashMap::new();
+    for line in &tx.rows(RUNNING, &values).await? {
+        let no = line.get(0)?;
+        if let Some(low) = line.get::<Option<i64>>(3)? {
+            locked(&core.live).insert(no, low);
+        }
+        running.insert(no, (line.get(1)?, super::codec::big(line, 2)?));
+    }
+    Ok(running)
 }
 
 async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {

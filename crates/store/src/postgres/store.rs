@@ -12,7 +12,7 @@ use super::{
     codec::Frozen,
     counts::BatchKey,
     error::Fault,
-    ready::Lows,
+    lows::Lows,
     transaction::{Connections, Tx},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) accounts: Mutex<HashSet<String>>,
     /// Where queues begin.
     pub(crate) lows: Lows,
+    /// The lowest claim of each endpoint that had a live lease when it was last looked at.
+    pub(crate) live: Mutex<HashMap<i32, i64>>,
     endpoints: Mutex<HashMap<EndpointId, i32>>,
     frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
     started: Mutex<HashSet<BatchKey>>,
@@ -44,6 +46,7 @@ impl Core {
             numbers: Mutex::default(),
             accounts: Mutex::default(),
             lows: Lows::default(),
+            live: Mutex::default(),
             endpoints: Mutex::default(),
             frozen: Mutex::default(),
             started: Mutex::default(),
