@@ -26,4 +26,4 @@ pub use server::serve;
 pub use service::{print_config, process_id, refuse, run};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, Logs, start_logs};
-pub use told::told;
+pub use told::{harmless, told};

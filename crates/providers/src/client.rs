@@ -52,7 +52,8 @@ impl HttpClient {
         Ok(Self { inner, connector, clock, max_body: config.max_answer_bytes })
     }
 
-    /// Sends a request and waits for the answer's head.
+    /// Sends a request and waits for the answer's head. A request that meets the end of its connection in the same moment
+    /// may be forgotten by the library, unsent; then the deadline ends the wait.
     pub(crate) async fn send(
         &self,
         request: Request<Full<Bytes>>,

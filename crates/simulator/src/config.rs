@@ -167,6 +167,9 @@ impl SimEndpoint {
         if self.id.as_str().is_empty() {
             return Err("id is empty; write <region>/<model>".to_owned());
         }
+        if self.id.as_str().chars().any(char::is_control) {
+            return Err("id is not printable; write <region>/<model>".to_owned());
+        }
         if self.capacity == 0 {
             return Err("capacity must be at least 1".to_owned());
         }

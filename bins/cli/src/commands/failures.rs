@@ -13,10 +13,8 @@ pub(crate) fn print(failures: &[Failure]) -> Result<(), OutputError> {
     for failure in failures.iter().take(MOST) {
         let endpoint = failure.endpoint.as_ref().map_or("no endpoint", EndpointId::as_str);
         let ended = if failure.state == ExecutionState::TimedOut { "timed out" } else { "failed" };
-        line(format_args!(
-            "  {:>5} {ended} on {endpoint}: {}: {}",
-            failure.executions, failure.code, failure.message
-        ))?;
+        let message = beacon_boot::harmless(&failure.message);
+        line(format_args!("  {:>5} {ended} on {endpoint}: {}: {message}", failure.executions, failure.code))?;
     }
     if failures.len() > MOST {
         line(format_args!("        and {} more reasons", failures.len() - MOST))?;

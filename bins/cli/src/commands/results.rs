@@ -84,7 +84,7 @@ fn row(record: &ExecutionRecord) -> String {
         (None, Some(error)) => error.to_string(),
         (None, None) => String::new(),
     };
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+    let text: String = beacon_boot::harmless(&text).replace('\n', " ").chars().take(60).collect();
     format!("{:<22} {:<14} {:<13} {:<10} {text}", cell.question, cell.model, cell.region, cell.state)
 }
 
