@@ -4,7 +4,6 @@ mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use beacon_boot::{ServiceConfig, start_logs};
 use clap::Parser;
 
 /// Takes signed jobs over HTTP into a shared PostgreSQL database, and shows how they stand. It calls no endpoint; that
@@ -27,13 +26,5 @@ const EXIT_CODES: &str = "Exit codes:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let config = match ServiceConfig::load(args.config.as_deref()) {
-        Ok(config) => config,
-        Err(error) => return beacon_boot::refuse("beacon-api", &error.into()),
-    };
-    if args.print_config {
-        return beacon_boot::print_config("beacon-api", &config);
-    }
-    let _logs = start_logs(&config.log.level, config.log.format);
-    beacon_boot::run("beacon-api", serve::start(config))
+    beacon_boot::run_configured("beacon-api", args.config.as_deref(), args.print_config, serve::start)
 }

@@ -6,7 +6,6 @@ mod work;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use beacon_boot::{ServiceConfig, start_logs};
 use clap::Parser;
 
 /// Calls endpoints for jobs in a shared PostgreSQL database. Start as many as you like, on as many machines: every
@@ -29,13 +28,5 @@ const EXIT_CODES: &str = "Exit codes:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let config = match ServiceConfig::load(args.config.as_deref()) {
-        Ok(config) => config,
-        Err(error) => return beacon_boot::refuse("beacon-worker", &error.into()),
-    };
-    if args.print_config {
-        return beacon_boot::print_config("beacon-worker", &config);
-    }
-    let _logs = start_logs(&config.log.level, config.log.format);
-    beacon_boot::run("beacon-worker", work::start(config))
+    beacon_boot::run_configured("beacon-worker", args.config.as_deref(), args.print_config, work::start)
 }

@@ -23,7 +23,7 @@ pub use runtime::{
     runner_public_key,
 };
 pub use server::serve;
-pub use service::{print_config, process_id, refuse, run};
+pub use service::{print_config, process_id, refuse, run, run_configured};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, Logs, start_logs};
 pub use told::{harmless, told};

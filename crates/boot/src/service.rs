@@ -1,15 +1,38 @@
 //! The beginning and the end of a service's process.
 
-use std::{future::Future, io::Write as _, process::ExitCode};
+use std::{future::Future, io::Write as _, path::Path, process::ExitCode};
 
 use beacon_spec::Timestamp;
 
-use crate::ServiceConfig;
+use crate::{ServiceConfig, start_logs};
 
 /// It failed while it ran.
 const FAILED: u8 = 1;
 /// It could not start.
 const UNUSABLE: u8 = 2;
+
+/// A service from its command line on: reads the configuration, prints it if only that is asked, begins the logs, and
+/// runs.
+pub fn run_configured<S, R>(
+    name: &str,
+    file: Option<&Path>,
+    print_only: bool,
+    start: impl FnOnce(ServiceConfig) -> S,
+) -> ExitCode
+where
+    S: Future<Output = anyhow::Result<R>>,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let config = match ServiceConfig::load(file) {
+        Ok(config) => config,
+        Err(error) => return refuse(name, &error.into()),
+    };
+    if print_only {
+        return print_config(name, &config);
+    }
+    let _logs = start_logs(&config.log.level, config.log.format);
+    run(name, start(config))
+}
 
 /// Starts a service and runs it to its end. Starting ends with the future that is the running service.
 pub fn run<S, R>(name: &str, start: S) -> ExitCode
