@@ -56,7 +56,8 @@ pub trait JobStore: Send + Sync {
 #[async_trait]
 pub trait WorkQueue: Send + Sync {
     /// Leases executions that are ready, fairly over keys and jobs, within every limit (S1, S4). For each endpoint
-    /// an earlier question goes first. Executions with a resume token are ready as any other.
+    /// an earlier question goes first. Executions with a resume token are ready as any other. A claim sees what is being
+    /// recorded through this port when it is asked for.
     ///
     /// # Errors
     /// The store cannot be reached.

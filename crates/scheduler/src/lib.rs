@@ -10,6 +10,7 @@ mod function_backend;
 mod limits;
 mod live;
 mod options;
+mod outlook;
 mod patience;
 mod plan;
 mod ports;

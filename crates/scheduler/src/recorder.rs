@@ -2,12 +2,13 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use beacon_domain::{RecordReport, Recorded, Recording};
+use beacon_domain::{EndpointId, RecordReport, Recorded, Recording};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::{
     Ports,
+    limits::Gates,
     live::Live,
     patience::{Doing, Patience},
     report::{self, Chain},
@@ -25,6 +26,7 @@ pub(crate) struct Recorder {
 
 struct Entry {
     recording: Recording,
+    endpoint: EndpointId,
     reply: oneshot::Sender<Recorded>,
 }
 
@@ -32,18 +34,19 @@ impl Recorder {
     /// The way in, and the loop that ends when every way in is gone.
     pub(crate) fn new(
         ports: Ports,
+        gates: Arc<Gates>,
         live: Arc<Live>,
         patience: Arc<Patience>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(GROUP);
-        let recording = Group { ports, live, patience };
+        let recording = Group { ports, gates, live, patience };
         (Self { sender }, recording.run(receiver))
     }
 
     /// Returns when it is durable. `None` only if the process is going down.
-    pub(crate) async fn record(&self, recording: Recording) -> Option<Recorded> {
+    pub(crate) async fn record(&self, recording: Recording, endpoint: EndpointId) -> Option<Recorded> {
         let (reply, answer) = oneshot::channel();
-        self.sender.send(Entry { recording, reply }).await.ok()?;
+        self.sender.send(Entry { recording, endpoint, reply }).await.ok()?;
         answer.await.ok()
     }
 }
@@ -51,6 +54,7 @@ impl Recorder {
 /// The loop's surroundings.
 struct Group {
     ports: Ports,
+    gates: Arc<Gates>,
     live: Arc<Live>,
     patience: Arc<Patience>,
 }
@@ -66,12 +70,10 @@ impl Group {
             {
                 entries.push(entry);
             }
+            let endpoints: Vec<EndpointId> = entries.iter().map(|entry| entry.endpoint.clone()).collect();
             let (recordings, replies): (Vec<Recording>, Vec<_>) =
                 entries.drain(..).map(|entry| (entry.recording, entry.reply)).unzip();
-            // Whoever claims behind this group gets the slots that it frees, in the same transaction if the store
-            // has some.
-            let claiming = async { self.live.release() };
-            let (report, ()) = futures::join!(self.record(&recordings), claiming);
+            let report = self.record(&recordings, &endpoints).await;
             let Some(report) = report else {
                 error!(outcomes = replies.len(), "gave up: {} outcomes could not be written", replies.len());
                 continue;
@@ -86,10 +88,17 @@ impl Group {
 
     /// Tries until the store takes it or patience ends; replaying a group changes nothing, so an unknown commit does
     /// no harm.
-    async fn record(&self, recordings: &[Recording]) -> Option<RecordReport> {
+    async fn record(&self, recordings: &[Recording], endpoints: &[EndpointId]) -> Option<RecordReport> {
         let (clock, mut pause) = (&self.ports.clock, FIRST_PAUSE);
         loop {
-            let failed = match self.ports.queue.record(recordings.to_vec(), clock.now()).await {
+            // A claim behind this group gets the slots that it frees, in the same transaction if the store can do that.
+            let claiming = async {
+                endpoints.iter().for_each(|endpoint| self.gates.freed(endpoint));
+                self.live.release();
+            };
+            let recording = self.ports.queue.record(recordings.to_vec(), clock.now());
+            let (recorded, ()) = futures::join!(recording, claiming);
+            let failed = match recorded {
                 Ok(report) => {
                     self.patience.worked(Doing::Record);
                     return Some(report);

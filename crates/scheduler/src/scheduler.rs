@@ -39,8 +39,11 @@ impl Scheduler {
     pub async fn run(&self, stop: Stop) -> Result<(), StoreError> {
         let live = Arc::new(Live::default());
         let patience = Arc::new(Patience::new(self.options.store_patience, stop.clone()));
+        let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
+        let gates =
+            Arc::new(Gates::new(endpoints, self.options.warm_for, self.options.global_limit.is_some()));
         let (recorder, recording) =
-            Recorder::new(self.ports.clone(), Arc::clone(&live), Arc::clone(&patience));
+            Recorder::new(self.ports.clone(), Arc::clone(&gates), Arc::clone(&live), Arc::clone(&patience));
         let (done, gone) = (CancellationToken::new(), CancellationToken::new());
         let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
@@ -49,7 +52,17 @@ impl Scheduler {
         background.spawn(gone.clone().run_until_cancelled_owned(recording));
         background.spawn(gone.clone().run_until_cancelled_owned(renewing));
         background.spawn(gone.clone().run_until_cancelled_owned(reaping));
-        let worker = Arc::new(self.worker(live, recorder, &patience, gone));
+        let worker = Arc::new(Worker {
+            id: self.id.clone(),
+            ports: self.ports.clone(),
+            options: Arc::clone(&self.options),
+            gates,
+            live,
+            recorder,
+            patience: Arc::clone(&patience),
+            tasks: TaskTracker::new(),
+            gone,
+        });
 
         Arc::clone(&worker).run(stop).await;
 
@@ -95,27 +108,6 @@ impl Scheduler {
                 () = clock.sleep_until(looked + LOOK_AT_LEAST_EVERY) => {}
                 () = stop.draining() => return Ok(()),
             }
-        }
-    }
-
-    fn worker(
-        &self,
-        live: Arc<Live>,
-        recorder: Recorder,
-        patience: &Arc<Patience>,
-        gone: CancellationToken,
-    ) -> Worker {
-        let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
-        Worker {
-            id: self.id.clone(),
-            ports: self.ports.clone(),
-            options: Arc::clone(&self.options),
-            gates: Arc::new(Gates::new(endpoints, self.options.warm_for)),
-            live,
-            recorder,
-            patience: Arc::clone(patience),
-            tasks: TaskTracker::new(),
-            gone,
         }
     }
 }

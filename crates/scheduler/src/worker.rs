@@ -11,15 +11,14 @@ use tracing::warn;
 use crate::{
     Ports, SchedulerOptions, Stop,
     execute::{Called, execute},
-    limits::{Gates, Moment},
+    limits::{Gates, Look, Moment},
     live::{Held, Live},
+    outlook::Outlook,
     patience::{Doing, Patience},
     recorder::Recorder,
     report::{self, Chain},
 };
 
-/// Polling is the fallback for wake-ups that never came.
-const POLL: Duration = Duration::from_secs(1);
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Claims and runs executions.
@@ -41,27 +40,32 @@ impl Worker {
     pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
         let backends = self.backends();
         let mut wakeup = self.ports.wakeups.subscribe(Topic::Queue);
+        let mut outlook = Outlook::new(&self.id);
         while !stop.is_draining() {
             // Mark the wake-up seen before looking: an execution opened in between must still wake us.
             wakeup.mark_unchanged();
-            let (claim, opens_at) = self.claim();
+            let now = Moment { date: self.ports.clock.now(), monotonic: self.ports.clock.monotonic() };
+            let slots = self.slots();
+            let (claim, opens_at) =
+                if slots > 0 { self.claim(outlook.look(), slots, now) } else { (None, None) };
             let claimed = match claim {
                 Some(claim) => self.ports.queue.claim(claim).await,
                 None => Ok(Claimed::default()),
             };
             match claimed {
-                Ok(claimed) if claimed.leases.is_empty() => {
+                Ok(claimed) => {
                     self.patience.worked(Doing::Claim);
-                    self.idle(&mut wakeup, self.next_look(&claimed, opens_at), &stop).await;
+                    outlook.looked(now, slots, &claimed);
+                    report::started(&claimed.started);
+                    claimed.leases.into_iter().for_each(|lease| self.start(lease, &backends, &stop));
+                    self.idle(&mut wakeup, &mut outlook, opens_at, &stop).await;
                     // A group of calls ends at once; their slots are claimed together.
                     tokio::task::yield_now().await;
                 }
-                Ok(claimed) => {
-                    self.patience.worked(Doing::Claim);
-                    report::started(&claimed.started);
-                    claimed.leases.into_iter().for_each(|lease| self.start(lease, &backends, &stop));
+                Err(error) => {
+                    outlook.missed();
+                    self.back_off(error, &stop).await;
                 }
-                Err(error) => self.back_off(error, &stop).await,
             }
         }
         self.tasks.close();
@@ -73,13 +77,16 @@ impl Worker {
         backends.map(|backend| (backend.describe().id.clone(), Arc::clone(backend))).collect()
     }
 
-    /// What there is room for, if anything, and when a closed gate opens.
-    fn claim(&self) -> (Option<Claim>, Option<Monotonic>) {
-        let now = Moment { date: self.ports.clock.now(), monotonic: self.ports.clock.monotonic() };
-        let (rooms, opens_at) = self.gates.rooms(now);
+    /// How many more executions this process may hold.
+    fn slots(&self) -> u32 {
         let held = u32::try_from(self.live.count()).unwrap_or(u32::MAX);
-        let at_most = self.options.slots.saturating_sub(held);
-        if at_most == 0 || rooms.iter().all(|room| room.free == 0) {
+        self.options.slots.saturating_sub(held)
+    }
+
+    /// What there is room for, if anything, and when a closed gate opens.
+    fn claim(&self, look: Look, slots: u32, now: Moment) -> (Option<Claim>, Option<Monotonic>) {
+        let (rooms, opens_at) = self.gates.rooms(look, now);
+        if rooms.iter().all(|room| room.free == 0) {
             return (None, opens_at);
         }
         let accounts = self.options.account_limits.iter();
@@ -90,7 +97,7 @@ impl Worker {
                 .map(|(account, limit)| AccountLimit { account: account.clone(), limit: *limit })
                 .collect(),
             global_limit: self.options.global_limit,
-            at_most,
+            at_most: slots,
             lease: self.options.lease,
             day_budget: self.options.day_budget,
             now: now.date,
@@ -98,23 +105,20 @@ impl Worker {
         (Some(claim), opens_at)
     }
 
-    fn next_look(&self, claimed: &Claimed, opens_at: Option<Monotonic>) -> Monotonic {
-        let now = self.ports.clock.monotonic();
-        let ready = claimed.next_ready_at.map(|at| {
-            let wait = at.duration_since(self.ports.clock.now());
-            now + Duration::try_from(wait).unwrap_or_default()
-        });
-        let soonest = [opens_at, ready].into_iter().flatten().min();
-        soonest.map_or(now + POLL, |then| then.min(now + POLL))
-    }
-
-    async fn idle(&self, wakeup: &mut Wakeup, until: Monotonic, stop: &Stop) {
+    async fn idle(
+        &self,
+        wakeup: &mut Wakeup,
+        outlook: &mut Outlook,
+        opens_at: Option<Monotonic>,
+        stop: &Stop,
+    ) {
+        let until = outlook.until(opens_at);
         tokio::select! {
             biased;
             () = stop.draining() => {}
-            () = wakeup.changed() => {}
+            () = wakeup.changed() => outlook.missed(),
             () = self.live.released() => {}
-            () = self.ports.clock.sleep_until(until) => {}
+            () = self.ports.clock.sleep_until(until) => outlook.missed(),
         }
     }
 
@@ -156,7 +160,7 @@ impl Worker {
             Called::Ended(recording, _) => {
                 held.call_ended();
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
-                let _ = self.recorder.record(*recording).await;
+                let _ = self.recorder.record(*recording, lease.endpoint.clone()).await;
             }
             // The call is gone: a lease that was lost to a cancel or a deadline frees its slot now.
             Called::Dropped | Called::Aborted => self.give_back(lease).await,
@@ -179,5 +183,6 @@ impl Worker {
         if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
             warn!(execution = %lease.key.execution, "cannot give a lease back, it will run out: {}", Chain(&error));
         }
+        self.gates.freed(&lease.endpoint);
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn tightest(shared: SharedRoom, endpoint: u32, account: u32, wanted: 
 pub(crate) struct Ended {
     pub(crate) batches: Vec<BatchDone>,
     pub(crate) jobs: Vec<JobEnded>,
+    /// Whether a batch was opened: there is new work in the queue.
+    pub(crate) opened: bool,
 }
 
 impl Ended {

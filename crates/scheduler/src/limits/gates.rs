@@ -1,12 +1,12 @@
 //! One gate per endpoint: how many calls this process may start on it now, and why not more.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use beacon_domain::{CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Room};
+use beacon_domain::{AccountId, CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Room};
 use beacon_spec::Timestamp;
 
 use super::{Adaptive, Breaker};
@@ -16,6 +16,8 @@ use super::{Adaptive, Breaker};
 pub(crate) struct Gates {
     by_id: Mutex<BTreeMap<EndpointId, EndpointGate>>,
     warm_for: Duration,
+    /// Whether there is a limit over all endpoints: what one frees, each may use.
+    shared: bool,
 }
 
 #[derive(Debug)]
@@ -24,10 +26,22 @@ struct EndpointGate {
     in_flight: u32,
     /// Grows with every call over all endpoints.
     turn: u64,
+    /// Whether it got a slot back since it was last looked at.
+    freed: bool,
     answered_at: Option<Monotonic>,
     throttled_until: Option<Monotonic>,
     breaker: Breaker,
     adaptive: Option<Adaptive>,
+}
+
+/// Which endpoints a claim is about. A claim holds the rows of its endpoints, and other workers wait for them: it names
+/// those where something may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All: something may have come into the queue.
+    Everywhere,
+    /// Those that got a slot back, and those that share a limit with them.
+    Freed,
 }
 
 /// The two clocks read at one moment.
@@ -44,20 +58,38 @@ impl Moment {
 }
 
 impl Gates {
-    pub(crate) fn new(endpoints: impl IntoIterator<Item = EndpointInfo>, warm_for: Duration) -> Self {
+    pub(crate) fn new(
+        endpoints: impl IntoIterator<Item = EndpointInfo>,
+        warm_for: Duration,
+        shared: bool,
+    ) -> Self {
         let gates = endpoints.into_iter().map(|info| (info.id.clone(), EndpointGate::new(info))).collect();
-        Self { by_id: Mutex::new(gates), warm_for }
+        Self { by_id: Mutex::new(gates), warm_for, shared }
     }
 
-    /// What may be claimed now, over all endpoints, and when a closed gate opens next.
-    pub(crate) fn rooms(&self, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
-        let gates = self.lock();
-        let mut by_turn: Vec<&EndpointGate> = gates.values().collect();
+    /// What may be claimed now, over all endpoints or where a slot was freed, and when a closed gate opens next.
+    pub(crate) fn rooms(&self, look: Look, now: Moment) -> (Vec<Room>, Option<Monotonic>) {
+        let mut gates = self.lock();
+        let accounts: BTreeSet<AccountId> =
+            gates.values().filter(|gate| gate.freed).filter_map(|gate| gate.info.account.clone()).collect();
+        let all = look == Look::Everywhere || self.shared && gates.values().any(|gate| gate.freed);
+        let is_meant = |gate: &&mut EndpointGate| {
+            let shares = || gate.info.account.as_ref().is_some_and(|account| accounts.contains(account));
+            all || gate.freed || shares()
+        };
+        let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
+        let mut by_turn: Vec<&mut EndpointGate> = gates.values_mut().filter(is_meant).collect();
         // Under a shared limit every endpoint has its turn: whoever waited longest is served first.
         by_turn.sort_by_key(|gate| gate.turn);
-        let rooms = by_turn.into_iter().map(|gate| gate.room(now, self.warm_for)).collect();
-        let opens = gates.values().filter_map(|gate| gate.opens_at(now.monotonic)).min();
-        (rooms, opens)
+        by_turn.iter_mut().for_each(|gate| gate.freed = false);
+        (by_turn.iter().map(|gate| gate.room(now, self.warm_for)).collect(), opens)
+    }
+
+    /// The store has slots of it back, or is getting them in a record that a claim would wait for.
+    pub(crate) fn freed(&self, endpoint: &EndpointId) {
+        if let Some(gate) = self.lock().get_mut(endpoint) {
+            gate.freed = true;
+        }
     }
 
     /// A call goes out.
@@ -97,7 +129,16 @@ impl EndpointGate {
     fn new(info: EndpointInfo) -> Self {
         let adaptive = info.adaptive.map(|(floor, ceiling)| Adaptive::new(floor, ceiling.min(info.limit)));
         let breaker = Breaker::default();
-        Self { info, in_flight: 0, turn: 0, answered_at: None, throttled_until: None, breaker, adaptive }
+        Self {
+            info,
+            in_flight: 0,
+            turn: 0,
+            freed: false,
+            answered_at: None,
+            throttled_until: None,
+            breaker,
+            adaptive,
+        }
     }
 
     fn room(&self, now: Moment, warm_for: Duration) -> Room {

@@ -7,4 +7,4 @@ mod gates;
 
 pub(crate) use adaptive::Adaptive;
 pub(crate) use breaker::Breaker;
-pub(crate) use gates::{Gates, Moment};
+pub(crate) use gates::{Gates, Look, Moment};

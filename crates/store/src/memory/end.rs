@@ -37,7 +37,7 @@ impl State {
             return self.settle(job, now);
         }
         let batches = vec![self.end_batch(job, b, now)];
-        Ended { batches, jobs: self.end_job_if_done(job, now).into_iter().collect() }
+        Ended { batches, jobs: self.end_job_if_done(job, now).into_iter().collect(), opened: false }
     }
 
     fn open_batch(&mut self, job: usize, b: usize, now: Timestamp) {

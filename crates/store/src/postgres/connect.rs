@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use beacon_domain::StoreError;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
 use rustls::{
     ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer, pki_types::pem::PemObject as _,
 };
+use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     error::{explain, unavailable},
     options::{PostgresOptions, place},
+    session::{Ownership, Pool, Sessions, ownership},
     transaction::Connections,
 };
 
@@ -25,13 +27,15 @@ pub(crate) type Session = (
 );
 
 impl PostgresOptions {
-    /// The pool; nothing is connected yet.
-    pub(crate) fn pool(&self) -> Result<Connections, StoreError> {
+    /// The pool, after a look whether its sessions are ours.
+    pub(crate) async fn pool(&self) -> Result<Connections, StoreError> {
         let config = self.config()?;
         let place = place(&config);
+        let ownership = self.ownership(&config, &place).await?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, self.tls()?, recycling);
-        let pool = Pool::builder(manager)
+        let sessions = Sessions { manager, ownership, statement_timeout: self.statement_timeout };
+        let pool = Pool::builder(sessions)
             .max_size(self.connections.max(1))
             .wait_timeout(Some(self.patience))
             .create_timeout(Some(self.patience))
@@ -40,6 +44,35 @@ impl PostgresOptions {
         let pool =
             pool.map_err(|error| unavailable("cannot make a pool of connections".to_owned(), error))?;
         Ok(Connections { pool, place: place.into(), statement_timeout: self.statement_timeout })
+    }
+
+    /// A way around a pooler means that there is one; without it, what the server says decides.
+    async fn ownership(&self, config: &Config, place: &str) -> Result<Ownership, StoreError> {
+        if self.direct_url.is_some() {
+            return Ok(Ownership::Lent);
+        }
+        let look = async {
+            let (one, two) = (self.connect(config).await?, self.connect(config).await?);
+            ownership(&one, &two).await.map_err(|error| explain(place, "connect", error))
+        };
+        let silent =
+            |error| unavailable(format!("{place} does not answer; check the server and the network"), error);
+        let found = tokio::time::timeout(self.patience, look).await.map_err(silent)??;
+        if found == Ownership::Lent {
+            tracing::warn!(
+                place,
+                "the database URL leads to a connection pooler; give the way around it too (database.direct_url), or workers hear of new work only when they poll"
+            );
+        }
+        Ok(found)
+    }
+
+    async fn connect(&self, config: &Config) -> Result<Client, StoreError> {
+        let (client, connection) =
+            config.connect(self.tls()?).await.map_err(|error| explain(&place(config), "connect", error))?;
+        // It ends with the client, which hears of errors.
+        tokio::spawn(async { drop(connection.await) });
+        Ok(client)
     }
 
     /// A connection around a pooler.

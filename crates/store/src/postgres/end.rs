@@ -53,7 +53,9 @@ pub(crate) async fn settle_batches(tx: &Tx, done: &[BatchKey], now: Timestamp) -
         let head = head(tx, batches[0].0).await?;
         if head.batching == Batching::Question {
             // It is the first one that is not done.
-            settle(tx, &head, now).await?.report(&mut ended.batches, &mut ended.jobs);
+            let settled = settle(tx, &head, now).await?;
+            ended.opened |= settled.opened;
+            settled.report(&mut ended.batches, &mut ended.jobs);
             continue;
         }
         for (_, b) in batches {
@@ -76,6 +78,7 @@ pub(crate) async fn settle(tx: &Tx, head: &Head, now: Timestamp) -> Result<Ended
         let (blocked, open) = (number(&line, 2)?, number(&line, 3)?);
         if line.get::<&str>(1)? == "blocked" {
             open_batch(tx, head.no, b, now).await?;
+            ended.opened = true;
         }
         if blocked + open == 0 {
             ended.batches.push(end_batch(tx, head, b, now).await?);

@@ -143,6 +143,9 @@ fn explain_refusal(place: &str, statement: &'static str, refusal: &DbError) -> S
         "53300" => format!(
             "{place} has too many clients; raise max_connections, or put a connection pooler before it"
         ),
+        "26000" | "42P05" => format!(
+            "{place} leads to a connection pooler that lends its sessions; give the way around it too (database.direct_url)"
+        ),
         "25006" => format!("{place} is read-only, maybe a standby; name the primary in the database URL"),
         "57P01" | "57P02" | "57P03" => {
             format!("{place} is starting up or shutting down; wait until it is ready")
@@ -165,9 +168,12 @@ fn is_conflict(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED)
 }
 
-/// The connection is gone, or is about to be.
+/// The connection is gone, or is about to be, or its prepared statements are older than the tables.
 pub(crate) fn is_cut(error: &tokio_postgres::Error) -> bool {
     match error.code() {
+        Some(code) if *code == SqlState::FEATURE_NOT_SUPPORTED => error
+            .as_db_error()
+            .is_some_and(|refusal| refusal.message().starts_with("cached plan must not change")),
         Some(code) => matches!(code.code(), "57P01" | "57P02" | "08006" | "08003"),
         None => {
             error.is_closed()

@@ -21,6 +21,7 @@ mod record;
 mod result;
 mod retention;
 mod room;
+mod session;
 mod signal;
 mod stale;
 mod store;
@@ -33,8 +34,7 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionRecord, Failure,
     JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped,
-    ReceiptLeaf, RecordReport, Recorded, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups,
-    WorkQueue,
+    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -63,7 +63,7 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Unavailable`] says what is wrong and what to do, and never shows a password.
     pub async fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
-        let connections = options.pool()?;
+        let connections = options.pool().await?;
         connections.run(&crate::migrate::Check { place: connections.place.clone() }).await?;
         let wakeups = Arc::new(Wakeups::new());
         let signals = Arc::new(Signals::new(wakeups.clone()));
@@ -174,6 +174,8 @@ impl WorkQueue for PostgresStore {
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
         let ids: Vec<&EndpointId> = claim.rooms.iter().map(|room| &room.endpoint).collect();
         let places = self.core.endpoints(&ids).await?;
+        // The slots of what is being recorded are given to the claim that was asked for behind it.
+        drop(self.core.recording.write().await);
         let work = claim::ClaimWork { core: &self.core, claim: &claim, places: &places };
         let (claimed, jobs) = self.core.connections.run(&work).await?;
         self.signals.tell(jobs.into_iter().map(Topic::Job));
@@ -194,14 +196,17 @@ impl WorkQueue for PostgresStore {
     }
 
     async fn record(&self, recordings: Vec<Recording>, now: Timestamp) -> Result<RecordReport, StoreError> {
+        let recording = self.core.recording.read().await;
         let work = record::Record { core: &self.core, recordings: &recordings, now };
-        let report = self.core.connections.run(&work).await?;
-        let jobs = recordings.iter().map(|recording| recording.lease.execution.job);
-        let jobs: BTreeSet<JobId> = jobs.collect();
-        let queued = recordings.iter().any(|recording| matches!(recording.outcome, Outcome::Retry { .. }));
-        let freed = report.recorded.contains(&Recorded::Late);
-        let queue = queued || freed || !report.batches_done.is_empty() || !report.jobs_ended.is_empty();
-        self.signals.tell(jobs.into_iter().map(Topic::Job).chain(queue.then_some(Topic::Queue)));
+        let (report, opened) = self.core.connections.run(&work).await?;
+        drop(recording);
+        let jobs: BTreeSet<JobId> =
+            recordings.iter().map(|recording| recording.lease.execution.job).collect();
+        self.signals.tell(jobs.into_iter().map(Topic::Job).chain(opened.then_some(Topic::Queue)));
+        if recordings.iter().any(|recording| matches!(recording.outcome, Outcome::Retry { .. })) {
+            // Other processes see it when they look for something else; it has time.
+            self.wakeups.wake(Topic::Queue);
+        }
         Ok(report)
     }
 

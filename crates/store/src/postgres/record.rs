@@ -39,24 +39,25 @@ type Taken = HashMap<Cell, (i32, ExecutionState)>;
 
 #[async_trait]
 impl Work for Record<'_> {
-    type Output = RecordReport;
+    /// With whether there is new work in the queue.
+    type Output = (RecordReport, bool);
     const NAME: &'static str = "record";
     const KIND: Kind = Kind::Queue;
     const REPLAYABLE: bool = true;
 
-    async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<RecordReport, Fault> {
+    async fn run(&self, tx: &Tx, alone: &BTreeSet<i64>) -> Result<(RecordReport, bool), Fault> {
         let jobs = self.recordings.iter().map(|recording| recording.lease.execution.job);
         let numbers = self.core.job_numbers(tx, jobs).await?;
         let firsts = self.firsts(&numbers);
         // Sent at once; the second runs when the first holds its locks.
         let ((), taken) =
             futures::try_join!(lock_jobs(tx, numbers.values().copied(), alone), take(tx, &firsts))?;
-        let mut report = RecordReport::default();
+        let (mut report, mut opened) = (RecordReport::default(), false);
         if !taken.is_empty() {
-            self.keep(tx, &firsts, &taken, alone, &mut report).await?;
+            opened = self.keep(tx, &firsts, &taken, alone, &mut report).await?;
         }
         report.recorded = self.answers(tx, &numbers, &firsts, &taken).await?;
-        Ok(report)
+        Ok((report, opened))
     }
 }
 
@@ -72,7 +73,7 @@ impl Record<'_> {
         firsts
     }
 
-    /// Writes what follows from the executions that were taken.
+    /// Writes what follows from the executions that were taken; tells whether a batch was opened.
     async fn keep(
         &self,
         tx: &Tx,
@@ -80,7 +81,7 @@ impl Record<'_> {
         taken: &Taken,
         alone: &BTreeSet<i64>,
         report: &mut RecordReport,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let (mut attempts, mut results) = (Attempts::default(), Results::default());
         let mut deltas = Deltas::default();
         let mut costs: BTreeMap<i64, i64> = BTreeMap::new();
@@ -104,8 +105,11 @@ impl Record<'_> {
             }
         }
         let ((), (), done) = futures::try_join!(attempts.write(tx), results.write(tx), deltas.change(tx))?;
-        settle_batches(tx, &done, self.now).await?.report(&mut report.batches_done, &mut report.jobs_ended);
-        self.spend(tx, costs, alone, report).await
+        let ended = settle_batches(tx, &done, self.now).await?;
+        let opened = ended.opened;
+        ended.report(&mut report.batches_done, &mut report.jobs_ended);
+        self.spend(tx, costs, alone, report).await?;
+        Ok(opened)
     }
 
     /// Adds costs to jobs and to the day, and ends the jobs that have reached their cap (O3).

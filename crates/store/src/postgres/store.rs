@@ -6,6 +6,7 @@ use std::{
 };
 
 use beacon_domain::{EndpointId, JobId, StoreError};
+use tokio::sync::RwLock;
 
 use super::{
     claim::Endpoints,
@@ -25,6 +26,8 @@ const STARTED: usize = 16_384;
 /// Connections, and a memory of what never changes.
 pub(crate) struct Core {
     pub(crate) connections: Connections,
+    /// Read while recording; whoever holds it alone for a moment sees what had been recorded until then.
+    pub(crate) recording: RwLock<()>,
     /// Numbers of jobs.
     pub(crate) numbers: Mutex<HashMap<JobId, i64>>,
     /// Accounts that have their row.
@@ -43,6 +46,7 @@ impl Core {
     pub(crate) fn new(connections: Connections) -> Self {
         Self {
             connections,
+            recording: RwLock::default(),
             numbers: Mutex::default(),
             accounts: Mutex::default(),
             lows: Lows::default(),

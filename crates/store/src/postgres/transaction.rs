@@ -1,7 +1,7 @@
 //! Named transactions: time limits, settings that end with them, and bounded retries.
 //!
-//! Nothing here outlives a transaction on the server, so a connection pooler may give each one another connection:
-//! settings are `SET LOCAL`, locks are row locks and transaction-level advisory locks, statements are unnamed.
+//! No state of a transaction outlives it on the server: locks are row locks and transaction-level advisory locks. What a
+//! session keeps (settings and prepared statements) it keeps only where it is ours; see [`super::session`].
 
 use std::{
     collections::BTreeSet,
@@ -13,14 +13,14 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::StoreError;
-use deadpool_postgres::{Object, Pool};
 use tokio_postgres::{
-    Row,
+    Client, Row,
     types::{FromSql, ToSql, Type},
 };
 
 use super::{
     error::{Fault, Remedy, is_cut},
+    session::{Object, Ownership, Pool, pinned},
     store::locked,
 };
 
@@ -37,8 +37,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What kind of transaction it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A few rows of the queue, many times a second. Plans are pinned to index lookups: statistics lag behind a bulk
-    /// load, and one plan that reads the table stops the queue.
+    /// A few rows of the queue, many times a second: pinned plans, prepared statements.
     Queue,
     /// All rows of a job, rarely.
     WholeJob,
@@ -68,6 +67,8 @@ pub(crate) struct Tx {
     /// Sent together with the first statement, which saves a round trip.
     begin: Mutex<Option<String>>,
     commit: Mutex<Commit>,
+    /// Statements to prepare behind it, if it is of a kind that comes again.
+    unprepared: Option<Mutex<Vec<(&'static str, Vec<Type>)>>>,
 }
 
 /// How far the end of a transaction is.
@@ -118,7 +119,14 @@ impl Connections {
     pub(crate) async fn analyze(&self) {
         let analyzed = async {
             let client = self.pool.get().await.map_err(Fault::Pool)?;
-            let analyzed = client.batch_execute("ANALYZE beacon.executions, beacon.batches").await;
+            const ANALYZE: &str =
+                "BEGIN; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10s';
+                ANALYZE beacon.executions, beacon.batches; COMMIT";
+            let analyzed = client.batch_execute(ANALYZE).await;
+            if analyzed.is_err() {
+                // It may be in the middle of a transaction.
+                drop(Object::take(client));
+            }
             analyzed.map_err(|error| Fault::Database { statement: "analyze", error })
         };
         if let Err(fault) = analyzed.await {
@@ -145,21 +153,29 @@ impl Connections {
 
     async fn begin(&self, kind: Kind, limit: Duration) -> Result<Tx, Fault> {
         let client = self.pool.get().await.map_err(Fault::Pool)?;
-        let (mode, plans) = match kind {
-            Kind::Queue => (
-                "",
-                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off;
-                 SET LOCAL enable_mergejoin = off;",
-            ),
-            Kind::WholeJob => ("", ""),
-            Kind::Read => (" ISOLATION LEVEL REPEATABLE READ READ ONLY", ""),
-        };
+        let ours = client.ownership() == Ownership::Ours;
+        let mode = if kind == Kind::Read { " ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "" };
         let ms = limit.as_millis();
         let lock_ms = ms.min(self.statement_timeout.as_millis());
-        let begin = format!(
-            "BEGIN{mode}; SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; SET LOCAL jit = off; {plans}"
-        );
-        Ok(Tx { client: Some(client), begin: Mutex::new(Some(begin)), commit: Mutex::new(Commit::No) })
+        let times = format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms};");
+        let begin = match (kind, ours) {
+            // The session is set up for it.
+            (Kind::Queue, true) => "BEGIN".to_owned(),
+            (Kind::Queue, false) => {
+                format!("BEGIN; {times} SET LOCAL jit = off; {}", pinned("SET LOCAL", "off"))
+            }
+            (_, true) => {
+                let plans = pinned("SET LOCAL", "on");
+                format!("BEGIN{mode}; {times} SET LOCAL plan_cache_mode = auto; {plans}")
+            }
+            (_, false) => format!("BEGIN{mode}; {times} SET LOCAL jit = off"),
+        };
+        Ok(Tx {
+            client: Some(client),
+            begin: Mutex::new(Some(begin)),
+            commit: Mutex::new(Commit::No),
+            unprepared: (ours && kind == Kind::Queue).then(Mutex::default),
+        })
     }
 }
 
@@ -182,9 +198,29 @@ impl Tx {
     pub(crate) async fn rows(&self, sql: &'static str, params: &[Param<'_>]) -> Result<Vec<Line>, Fault> {
         let statement = name(sql);
         let client = self.client()?;
-        let rows = self.begun(client, client.query_typed(sql, params)).await?;
-        let rows = rows.map_err(|error| Fault::Database { statement, error })?;
+        let rows = match self.prepared(client, sql, params) {
+            Some(prepared) => self.begun(client, client.query(prepared, &values(params))).await,
+            None => self.begun(client, client.query_typed(sql, params)).await,
+        };
+        let rows = rows?.map_err(|error| Fault::Database { statement, error })?;
         Ok(rows.into_iter().map(|row| Line { row, statement }).collect())
+    }
+
+    /// The statement as it is prepared in this session. If it is not yet, it goes as text now, in one round trip and in
+    /// its place among those that were sent before, and is prepared when the transaction is over.
+    fn prepared<'a>(
+        &self,
+        client: &'a Object,
+        sql: &'static str,
+        params: &[Param<'_>],
+    ) -> Option<&'a tokio_postgres::Statement> {
+        let unprepared = self.unprepared.as_ref()?;
+        let prepared = client.statement(sql);
+        if prepared.is_none() {
+            let types = params.iter().map(|(_, name)| name.clone()).collect();
+            locked(unprepared).push((sql, types));
+        }
+        prepared
     }
 
     /// The first row of a statement, if there is one.
@@ -202,8 +238,11 @@ impl Tx {
     pub(crate) async fn execute(&self, sql: &'static str, params: &[Param<'_>]) -> Result<u64, Fault> {
         let statement = name(sql);
         let client = self.client()?;
-        let changed = self.begun(client, client.execute_typed(sql, params)).await?;
-        changed.map_err(|error| Fault::Database { statement, error })
+        let changed = match self.prepared(client, sql, params) {
+            Some(prepared) => self.begun(client, client.execute(prepared, &values(params))).await,
+            None => self.begun(client, client.execute_typed(sql, params)).await,
+        };
+        changed?.map_err(|error| Fault::Database { statement, error })
     }
 
     /// The way in for many rows.
@@ -236,7 +275,7 @@ impl Tx {
     }
 
     /// The client, for statements that others share.
-    pub(crate) async fn plain(&self) -> Result<&tokio_postgres::Client, Fault> {
+    pub(crate) async fn plain(&self) -> Result<&Client, Fault> {
         let client = self.client()?;
         self.begun(client, std::future::ready(())).await?;
         Ok(client)
@@ -244,18 +283,28 @@ impl Tx {
 
     async fn commit(&mut self) -> Result<(), Fault> {
         if *locked(&self.commit) == Commit::Done {
-            drop(self.client.take());
+            self.leave();
             return Ok(());
         }
         let committed = self.client()?.batch_execute("COMMIT").await;
         match committed {
             Ok(()) => {
-                // Back to the pool.
-                drop(self.client.take());
+                self.leave();
                 Ok(())
             }
             Err(error) if error.as_db_error().is_none() => Err(Fault::UnknownCommit { error }),
             Err(error) => Err(Fault::Database { statement: "commit", error }),
+        }
+    }
+
+    /// Gives the connection back to the pool; nobody waits until it has prepared what it lacked.
+    fn leave(&mut self) {
+        let (client, unprepared) = (self.client.take(), self.unprepared.take());
+        let mut wanted = unprepared.map(Mutex::into_inner).and_then(Result::ok).unwrap_or_default();
+        wanted.sort_unstable_by_key(|(sql, _)| *sql);
+        wanted.dedup_by_key(|(sql, _)| *sql);
+        if let Some(mut client) = client.filter(|_| !wanted.is_empty()) {
+            tokio::spawn(async move { client.prepare(wanted).await });
         }
     }
 
@@ -281,6 +330,10 @@ impl Drop for Tx {
             drop(Object::take(client));
         }
     }
+}
+
+fn values<'a>(params: &[Param<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    params.iter().map(|(value, _)| *value).collect()
 }
 
 impl Line {

@@ -66,7 +66,7 @@ impl Writer {
         }
         let batches = vec![self.end_batch(&head, b, now)?];
         let jobs = self.end_job_if_done(&head, now)?.into_iter().collect();
-        Ok(Ended { batches, jobs })
+        Ok(Ended { batches, jobs, opened: false })
     }
 
     fn end_job_if_done(&mut self, head: &JobHead, now: Timestamp) -> Result<Option<JobEnded>, Fault> {
