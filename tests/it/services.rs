@@ -225,3 +225,39 @@ fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed(
     assert_eq!((down.code, pending.code, up.code, verified.code), (Some(0), Some(2), Some(0), Some(0)));
     assert!(pending.stderr.contains("is not applied"), "{}", pending.stderr);
 }
+
+// O1: a rolling upgrade. The schema is the next version's while programs of this one still run, and start.
+#[test]
+fn programs_of_this_version_go_on_and_start_on_the_schema_of_the_next() {
+    const NEXT: &str = "BEGIN;
+        ALTER TABLE beacon.executions ADD COLUMN priority int NOT NULL DEFAULT 0;
+        ALTER TABLE beacon.jobs ADD COLUMN note text;
+        CREATE INDEX executions_by_priority ON beacon.executions (priority) WHERE state = 'queued';
+        CREATE TABLE beacon.notes (id int);
+        INSERT INTO beacon.migrations (version, name, checksum, dirty, serves_from) VALUES (2, 'priority', '\\x00', false, 1);
+        COMMIT";
+    let folder = tempfile::tempdir().unwrap();
+    let (simulator, deployment) =
+        deployment(folder.path(), "warm = { fixed_s = 0.1 }\nwhen_full = \"reject\"");
+    let (_, database) = deployment.url().rsplit_once("dbname=").unwrap();
+    let api = deployment.start("beacon-api", &[]);
+    let _before = deployment.start("beacon-worker", &[]);
+    let job = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("calls", 2);
+
+    let _ = Cluster::shared().sql(database, NEXT);
+    let _after = deployment.start("beacon-worker", &[]);
+    let first = api.ended(&job);
+    let again = std::fs::read_to_string(unsigned()).unwrap().replace("two-questions-example", "again");
+    std::fs::write(folder.path().join("again.json"), again).unwrap();
+    let second = api.ended(&api.submit(&deployment.sign(&folder.path().join("again.json"))));
+
+    for ended in [&first, &second] {
+        assert_eq!(ended["state"], "completed", "{ended}");
+    }
+    assert_eq!(simulator.count("rejected"), 0);
+    let _ = Cluster::shared().sql(database, "UPDATE beacon.migrations SET serves_from = 2 WHERE version = 2");
+    let refused = deployment.run("beacon-worker", &[], &[]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("0002_priority is newer"), "{}", refused.stderr);
+}

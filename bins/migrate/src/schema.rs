@@ -64,6 +64,7 @@ const fn word(state: State) -> &'static str {
         State::Pending => "pending",
         State::Dirty => "dirty",
         State::Changed => "changed",
+        State::Ahead => "ahead (newer, and this version can run on it)",
         State::Newer => "newer",
         State::Unknown => "unknown",
     }

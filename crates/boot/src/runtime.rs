@@ -26,7 +26,7 @@ pub enum Access {
 
 /// A process's parts behind their ports.
 pub struct Runtime {
-    /// Time.
+    /// Time: the machine's, or the one that all processes on a server share.
     pub clock: Arc<dyn Clock>,
     /// Accepting and ending jobs.
     pub jobs: Arc<dyn JobStore>,
@@ -79,7 +79,7 @@ impl Runtime {
         };
         let store = Arc::new(SqliteStore::open(database, mode)?);
         let wakeups = store.wakeups();
-        Ok(Self::of(store, wakeups))
+        Ok(Self::of(store, wakeups, Arc::new(SystemClock::new())))
     }
 
     /// Connects to PostgreSQL, whose schema must be there already.
@@ -88,13 +88,17 @@ impl Runtime {
     /// There is no URL, the server cannot be reached or refuses, or the schema is missing, older or newer.
     pub async fn connect(config: &DatabaseConfig, application: &str) -> anyhow::Result<Self> {
         let store = Arc::new(PostgresStore::connect(config.options(application)?).await?);
-        let wakeups = store.wakeups();
-        Ok(Self::of(store, wakeups))
+        let (wakeups, clock) = (store.wakeups(), store.clock());
+        Ok(Self::of(store, wakeups, clock))
     }
 
-    fn of<S: JobStore + WorkQueue + JobView + 'static>(store: Arc<S>, wakeups: Arc<Wakeups>) -> Self {
+    fn of<S: JobStore + WorkQueue + JobView + 'static>(
+        store: Arc<S>,
+        wakeups: Arc<Wakeups>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            clock: Arc::new(SystemClock::new()),
+            clock,
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
             view: store,

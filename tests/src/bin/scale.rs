@@ -8,27 +8,41 @@ use beacon_tests::{Deployment, Service, Simulator, TOKEN, between_looks};
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
-/// Endpoints with limits 1 to 4; the busier ones are quicker, so that all have work for the same time.
-const ENDPOINTS: [(&str, &str, u32); 8] = [
-    ("a", "us-east", 1),
-    ("a", "eu-west", 2),
-    ("b", "us-east", 3),
-    ("b", "eu-west", 4),
-    ("c", "us-east", 1),
-    ("c", "eu-west", 2),
-    ("d", "us-east", 3),
-    ("d", "eu-west", 4),
+/// Two of each limit from 1 to 4.
+const CELLS: [(&str, &str); 8] = [
+    ("a", "us-east"),
+    ("a", "eu-west"),
+    ("b", "us-east"),
+    ("b", "eu-west"),
+    ("c", "us-east"),
+    ("c", "eu-west"),
+    ("d", "us-east"),
+    ("d", "eu-west"),
 ];
-/// Of one call per unit of limit.
-const CALL_S: f64 = 0.02;
 const WORKERS: usize = 8;
 const LEASE: (&str, &str) = ("BEACON__WORKER__LEASE_S", "2");
+
+/// What the endpoints are like.
+#[derive(Clone, Copy)]
+struct Endpoints {
+    limit: fn(usize) -> u32,
+    /// Of one call per unit of limit: endpoints with more slots answer more slowly, so that all have work for the same time.
+    call_s: f64,
+}
+
+/// As deployed models are: few calls at once, and each takes its time.
+const MODELS: Endpoints = Endpoints { limit: |n| n as u32 % 4 + 1, call_s: 0.1 };
+/// The same, quicker, for many kills in little time.
+const QUICK: Endpoints = Endpoints { call_s: 0.02, ..MODELS };
+/// Answers at once: what is measured is Beacon.
+const INSTANT: Endpoints = Endpoints { limit: |_| 32, call_s: 0.0 };
 
 /// A place to run in.
 struct Site {
     folder: tempfile::TempDir,
     simulator: Simulator,
     deployment: Deployment,
+    endpoints: Endpoints,
     /// Whether every bound held.
     good: bool,
 }
@@ -37,31 +51,32 @@ fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let cluster = Cluster::start(Sync::On).unwrap_or_else(|error| panic!("{error}"));
     let mut good = true;
-    for name in ["accept", "use", "limits", "fairness"].into_iter().filter(|name| name.contains(&wanted)) {
-        let mut site = site(&cluster);
-        match name {
-            "accept" => accept(&mut site),
-            "use" => full_use(&mut site),
-            "limits" => limits_under_kills(&mut site),
-            _ => fairness(&mut site),
-        }
+    let cases: [(&str, Endpoints, fn(&mut Site)); 5] = [
+        ("accept", INSTANT, accept),
+        ("use", MODELS, full_use),
+        ("limits", QUICK, limits_under_kills),
+        ("fairness", QUICK, fairness),
+        ("million", INSTANT, million),
+    ];
+    for (name, endpoints, case) in cases.into_iter().filter(|(name, ..)| name.contains(&wanted)) {
+        println!("{name}");
+        let mut site = site(&cluster, endpoints);
+        case(&mut site);
         good &= site.good;
-        println!("{name} is done");
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn site(cluster: &Cluster) -> Site {
+fn site(cluster: &Cluster, endpoints: Endpoints) -> Site {
     let folder = tempfile::tempdir().expect("the machine has a temporary folder");
-    let cells: Vec<_> = ENDPOINTS.iter().map(|(model, region, _)| (*model, *region)).collect();
     let behaviour = |n: usize| {
-        let limit = ENDPOINTS[n].2;
-        let warm = CALL_S * f64::from(limit);
+        let limit = (endpoints.limit)(n);
+        let warm = endpoints.call_s * f64::from(limit);
         format!("capacity = {limit}\nwhen_full = \"reject\"\nwarm = {{ fixed_s = {warm:.3} }}")
     };
-    let simulator = Simulator::start_each(folder.path(), &cells, &behaviour, &|n| ENDPOINTS[n].2);
+    let simulator = Simulator::start_each(folder.path(), &CELLS, &behaviour, &endpoints.limit);
     let deployment = Deployment::new(cluster, folder.path(), &simulator.endpoints);
-    Site { folder, simulator, deployment, good: true }
+    Site { folder, simulator, deployment, endpoints, good: true }
 }
 
 impl Site {
@@ -95,9 +110,9 @@ impl Site {
     fn above(&self) -> u32 {
         let stats = self.simulator.stats();
         let endpoints = stats["endpoints"].as_object().expect("the simulator counts by endpoint");
-        let above = ENDPOINTS.iter().map(|(model, region, limit)| {
+        let above = CELLS.iter().enumerate().map(|(n, (model, region))| {
             let seen = endpoints[&format!("{region}/{model}")]["max_in_flight"].as_u64().unwrap_or(u64::MAX);
-            u32::try_from(seen).unwrap_or(u32::MAX).saturating_sub(*limit)
+            u32::try_from(seen).unwrap_or(u32::MAX).saturating_sub((self.endpoints.limit)(n))
         });
         above.max().unwrap_or(0)
     }
@@ -124,7 +139,7 @@ fn full_use(site: &mut Site) {
     let began = Instant::now();
     let span = run_all(site, &api, &mut || {});
     println!("  20000 executions, {} workers, {:.1} s in all", workers.len(), began.elapsed().as_secs_f64());
-    let ideal = 2500.0 * CALL_S;
+    let ideal = 2500.0 * site.endpoints.call_s;
     site.at_most("ideal / span is the mean use of each endpoint; span / ideal", span / ideal, 1.0 / 0.97);
     site.at_most("most calls above a limit", f64::from(site.above()), 0.0);
 }
@@ -162,19 +177,46 @@ fn run_all(site: &Site, api: &Service, between: &mut dyn FnMut()) -> f64 {
             open.pop();
         } else {
             between();
-            between_looks();
+            // Each look sums up the job.
+            (0..10).for_each(|_| between_looks());
         }
     }
     let summary = |job: &String| api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"].clone();
     let all: Vec<Value> = jobs.iter().map(summary).collect();
-    let time = |job: &Value, name: &str| {
-        job[name].as_str().and_then(|text| text.parse::<beacon_spec::Timestamp>().ok())
-    };
     let first = all.iter().filter_map(|job| time(job, "started_at")).min();
     let last = all.iter().filter_map(|job| time(job, "ended_at")).max();
     match (first, last) {
         (Some(first), Some(last)) => last.duration_since(first).as_secs_f64(),
         _ => f64::NAN,
+    }
+}
+
+fn time(job: &Value, name: &str) -> Option<beacon_spec::Timestamp> {
+    job[name].as_str().and_then(|text| text.parse().ok())
+}
+
+/// A million executions in bounded memory, each as quick as one of two thousand.
+fn million(site: &mut Site) {
+    let (api, workers) = (site.api(), [site.worker(), site.worker()]);
+    let mut spans = Vec::new();
+    for (questions, runs) in [(250_u32, 1), (1250, 100)] {
+        let n = questions * runs * 8;
+        let before = site.simulator.count("calls");
+        let job = api.submit(&site.job(&format!("job-{n}"), questions, runs));
+        site.simulator.reaches("calls", before + u64::from(n));
+        let ended = api.ended(&job);
+        assert_eq!(ended["counts"]["completed"], n, "{ended}");
+        let span = match (time(&ended, "started_at"), time(&ended, "ended_at")) {
+            (Some(first), Some(last)) => last.duration_since(first).as_secs_f64(),
+            _ => f64::NAN,
+        };
+        println!("  {n} executions in {span:.1} s: {:.0} per second", f64::from(n) / span);
+        spans.push(span / f64::from(n));
+    }
+    site.at_most("time per execution of a million / of 2,000", spans[1] / spans[0], 1.5);
+    site.at_most("peak memory of the API, MiB", api.process.peak_mib(), 200.0);
+    for worker in &workers {
+        site.at_most("peak memory of a worker, MiB", worker.process.peak_mib(), 200.0);
     }
 }
 

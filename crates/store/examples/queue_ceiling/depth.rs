@@ -8,12 +8,12 @@ use crate::{
     noop::{drain, quantiles},
 };
 
-const FINISHED: i32 = 2_000_000;
-const WAITING: u32 = 500_000;
+const FINISHED: i32 = 10_000_000;
+const WAITING: u32 = 1_000_000;
 
 pub(crate) async fn report(cluster: &Cluster) {
     for (name, finished, waiting) in
-        [("depth 20 thousand", 0, 20_000), ("depth 2.5 million", FINISHED, WAITING)]
+        [("depth 20 thousand", 0, 20_000), ("depth 11 million", FINISHED, WAITING)]
     {
         let options = empty(cluster).await;
         let store = store_with(&options, 1, 1).await;

@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says so")]
 
 mod bare;
+mod bloat;
 mod cluster;
 mod depth;
 mod load;
 mod noop;
 mod pinned;
+
+use std::time::Duration;
 
 use beacon_testkit::{Cluster, Sync};
 
@@ -31,7 +34,13 @@ async fn main() {
     if runs("depth") {
         depth::report(&cluster).await;
     }
-    if runs("pinned") {
-        pinned::report(&cluster).await;
+    if runs("bloat") {
+        bloat::report(&cluster).await;
+    }
+    // "pinned-long" holds the snapshot for ten minutes.
+    if wanted.iter().any(|name| name == "pinned-long") {
+        pinned::report(&cluster, Duration::from_secs(600)).await;
+    } else if runs("pinned") {
+        pinned::report(&cluster, Duration::from_secs(60)).await;
     }
 }

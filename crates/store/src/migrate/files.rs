@@ -7,6 +7,9 @@ use sha2::{Digest as _, Sha256};
 pub struct Migration {
     /// From 1, without gaps.
     pub version: u32,
+    /// Programs that know this version, or a later one, can run on the schema that it leaves. The one before, for
+    /// whatever only adds (`migrations/README.md`); its own, for what takes something away.
+    pub serves_from: u32,
     /// What it is about.
     pub name: &'static str,
     /// The way forward.
@@ -18,6 +21,7 @@ pub struct Migration {
 /// All migrations, in order. A new one is added at the end; those that are there never change.
 pub const MIGRATIONS: &[Migration] = &[Migration {
     version: 1,
+    serves_from: 1,
     name: "init",
     up: include_str!("../../../../migrations/postgres/0001_init.up.sql"),
     down: include_str!("../../../../migrations/postgres/0001_init.down.sql"),
@@ -55,8 +59,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_migration_takes_away_the_version_before_did_not_use() {
+        let neighbours = MIGRATIONS
+            .iter()
+            .all(|step| step.serves_from + 1 >= step.version && step.serves_from <= step.version);
+
+        assert!(neighbours, "programs of neighbouring versions run on one schema");
+    }
+
+    #[test]
     fn a_checksum_is_of_both_ways() {
-        let one = Migration { version: 1, name: "x", up: "ab", down: "c" };
+        let one = Migration { version: 1, serves_from: 1, name: "x", up: "ab", down: "c" };
         let other = Migration { up: "a", down: "bc", ..one };
 
         assert_ne!(one.checksum(), other.checksum());

@@ -27,6 +27,8 @@ const TABLE: &str = "-- migrate::table
         checksum bytea NOT NULL,
         -- It began and is not known to have ended.
         dirty boolean NOT NULL,
+        -- Programs that know this version can run on the schema.
+        serves_from int NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
     );";
 
@@ -166,7 +168,7 @@ impl Migrator {
         if direction == Direction::Up {
             self.note(migration, direction, true).await?;
         } else {
-            let version = version(migration);
+            let version = version(migration.version);
             self.client.execute_typed(DIRTY, &[(&version, Type::INT4)]).await.map_err(failed)?;
         }
         self.client.batch_execute("COMMIT").await.map_err(failed)?;
@@ -176,11 +178,12 @@ impl Migrator {
 
     async fn note(&self, migration: &Migration, direction: Direction, dirty: bool) -> Result<(), StoreError> {
         const ADD: &str = "-- migrate::add
-            INSERT INTO beacon.migrations (version, name, checksum, dirty) VALUES ($1, $2, $3, $4)
+            INSERT INTO beacon.migrations (version, name, checksum, dirty, serves_from) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (version) DO UPDATE SET dirty = excluded.dirty";
         const REMOVE: &str = "-- migrate::remove
             DELETE FROM beacon.migrations WHERE version = $1";
-        let (version, checksum) = (version(migration), migration.checksum());
+        let serves_from = version(migration.serves_from);
+        let (version, checksum) = (version(migration.version), migration.checksum());
         let noted = match direction {
             Direction::Up => {
                 let (name, checksum) = (migration.name, checksum.as_slice());
@@ -189,6 +192,7 @@ impl Migrator {
                     (&name as _, Type::TEXT),
                     (&checksum as _, Type::BYTEA),
                     (&dirty as _, Type::BOOL),
+                    (&serves_from as _, Type::INT4),
                 ];
                 self.client.execute_typed(ADD, &values).await
             }
@@ -249,6 +253,6 @@ impl std::fmt::Display for Direction {
     }
 }
 
-fn version(migration: &Migration) -> i32 {
-    i32::try_from(migration.version).unwrap_or(i32::MAX)
+fn version(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -10,7 +10,7 @@ use super::{MIGRATIONS, Migration};
 use crate::postgres::{Fault, Kind, Tx, Work};
 
 const APPLIED: &str = "-- migrate::applied
-    SELECT version, name, checksum, dirty FROM beacon.migrations ORDER BY version";
+    SELECT version, name, checksum, dirty, serves_from FROM beacon.migrations ORDER BY version";
 
 /// Where one migration stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,9 @@ pub enum State {
     Dirty,
     /// Applied, but with other content than this version has.
     Changed,
-    /// Applied, and newer than all that this version knows.
+    /// Applied, and newer than all that this version knows, which can run on it as it is.
+    Ahead,
+    /// Applied, and newer than all that this version knows, which cannot run on it.
     Newer,
     /// Applied, and missing in this version, which has newer ones.
     Unknown,
@@ -47,15 +49,19 @@ pub(super) struct Applied {
     name: String,
     checksum: Vec<u8>,
     dirty: bool,
+    serves_from: u32,
 }
 
 /// What must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// Every migration of this version.
+    /// Every migration of this version, and no other.
     All,
-    /// Any first part of them.
+    /// Any first part of them: the schema is about to be changed.
     Known,
+    /// Every migration of this version, and any that it can run on: while programs of two versions take turns, the schema
+    /// is the newer one's.
+    Usable,
 }
 
 /// What is applied; nothing, if there is no table.
@@ -68,13 +74,18 @@ pub(super) async fn applied(client: &Client) -> Result<Vec<Applied>, tokio_postg
     let rows = client.query_typed(APPLIED, &[]).await?;
     let applied = |row: &tokio_postgres::Row| {
         Ok(Applied {
-            version: u32::try_from(row.try_get::<_, i32>(0)?).unwrap_or(0),
+            version: number(row, 0)?,
             name: row.try_get(1)?,
             checksum: row.try_get(2)?,
             dirty: row.try_get(3)?,
+            serves_from: number(row, 4)?,
         })
     };
     rows.iter().map(applied).collect()
+}
+
+fn number(row: &tokio_postgres::Row, column: usize) -> Result<u32, tokio_postgres::Error> {
+    Ok(u32::try_from(row.try_get::<_, i32>(column)?).unwrap_or(0))
 }
 
 /// Every migration that is known or applied, in order.
@@ -88,6 +99,7 @@ pub(super) fn compare(migrations: &[Migration], applied: &[Applied]) -> Vec<Step
                 _ if line.dirty => State::Dirty,
                 Some(known) if known.checksum().as_slice() == line.checksum => State::Applied,
                 Some(_) => State::Changed,
+                None if line.version > newest && line.serves_from <= newest => State::Ahead,
                 None if line.version > newest => State::Newer,
                 None => State::Unknown,
             };
@@ -113,9 +125,14 @@ pub(super) fn refusal(
     wanted: Wanted,
 ) -> Result<(), StoreError> {
     let steps = compare(migrations, applied);
-    let wrong = steps.iter().find(|step| !matches!(step.state, State::Applied | State::Pending));
-    let wrong =
-        wrong.or_else(|| steps.iter().find(|step| wanted == Wanted::All && step.state == State::Pending));
+    let is_right = |step: &&StepState| match step.state {
+        State::Applied => true,
+        State::Pending => wanted == Wanted::Known,
+        State::Ahead => wanted == Wanted::Usable,
+        State::Dirty | State::Changed | State::Newer | State::Unknown => false,
+    };
+    // What is not applied yet is the last thing to tell.
+    let wrong = steps.iter().filter(|step| !is_right(step)).min_by_key(|step| step.state == State::Pending);
     let Some(StepState { version, name, state }) = wrong else { return Ok(()) };
     let newest = migrations.last().map_or(0, |migration| migration.version);
     let what = match state {
@@ -128,7 +145,9 @@ pub(super) fn refusal(
         State::Changed => {
             "was applied with other content; use the program that applied it, or restore the file".to_owned()
         }
-        State::Newer => format!("is newer than this program, which knows {newest}; use a newer program"),
+        State::Ahead | State::Newer => {
+            format!("is newer than this program, which knows {newest}; use a newer program")
+        }
         State::Unknown | State::Applied => {
             "is unknown to this program; use the program that applied it".to_owned()
         }
@@ -153,6 +172,6 @@ impl Work for Check {
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<(), Fault> {
         let database = |error| Fault::Database { statement: "migrate::applied", error };
         let applied = applied(tx.plain().await?).await.map_err(database)?;
-        Ok(refusal(&self.place, MIGRATIONS, &applied, Wanted::All)?)
+        Ok(refusal(&self.place, MIGRATIONS, &applied, Wanted::Usable)?)
     }
 }

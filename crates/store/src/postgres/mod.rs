@@ -4,6 +4,7 @@ mod accept;
 mod cancel;
 mod cells;
 mod claim;
+mod clock;
 mod codec;
 mod connect;
 mod counts;
@@ -32,13 +33,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionRecord, Failure,
-    JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped,
-    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, Clock, EndpointId, ExecutionRecord,
+    Failure, JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress,
+    Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups,
+    WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
 
+use clock::ServerClock;
 pub(crate) use error::{Fault, explain, unavailable};
 pub use options::PostgresOptions;
 pub(crate) use options::place;
@@ -54,7 +57,8 @@ pub struct PostgresStore {
     core: Core,
     wakeups: Arc<Wakeups>,
     signals: Arc<Signals>,
-    tasks: [JoinHandle<()>; 2],
+    clock: Arc<ServerClock>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl PostgresStore {
@@ -65,13 +69,23 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions) -> Result<Self, StoreError> {
         let connections = options.pool().await?;
         connections.run(&crate::migrate::Check { place: connections.place.clone() }).await?;
+        let clock = Arc::new(ServerClock::new(options.clock.clone()));
+        clock.ask(&connections.pool).await.map_err(|fault| fault.explained(&connections.place))?;
         let wakeups = Arc::new(Wakeups::new());
         let signals = Arc::new(Signals::new(wakeups.clone()));
         let tasks = [
             tokio::spawn(signals.clone().send(connections.clone())),
             tokio::spawn(signals.clone().listen(options)),
+            tokio::spawn(clock.clone().follow(connections.pool.clone())),
         ];
-        Ok(Self { core: Core::new(connections), wakeups, signals, tasks })
+        Ok(Self { core: Core::new(connections), wakeups, signals, clock, tasks })
+    }
+
+    /// The server's date and time, over the machine's timer. Whoever shares the database should live by it: leases and
+    /// deadlines are then judged by one clock, whatever the machines' clocks say.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
     }
 
     /// Hints that looking again may pay, from this process and from others.

@@ -1,8 +1,8 @@
 //! How to reach the database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use beacon_domain::StoreError;
+use beacon_domain::{Clock, StoreError, SystemClock};
 use tokio_postgres::{Config, config::Host};
 
 use super::error::unavailable;
@@ -27,6 +27,8 @@ pub struct PostgresOptions {
     pub ca_pem: Option<Vec<u8>>,
     /// What the server sees as the application's name.
     pub application: String,
+    /// The machine's clock. Its dates are corrected by the server's: see [`PostgresStore::clock`](super::PostgresStore::clock).
+    pub clock: Arc<dyn Clock>,
 }
 
 impl PostgresOptions {
@@ -41,6 +43,7 @@ impl PostgresOptions {
             statement_timeout: Duration::from_secs(15),
             ca_pem: None,
             application: "beacon".to_owned(),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 

@@ -11,5 +11,6 @@ mod migrations;
 mod races;
 mod refusals;
 mod retention;
+mod sessions;
 mod sound;
 mod workers;

@@ -9,6 +9,7 @@ use beacon_testkit::Cluster;
 
 const NEXT: Migration = Migration {
     version: 2,
+    serves_from: 1,
     name: "next",
     up: "CREATE TABLE beacon.next (id int)",
     down: "DROP TABLE beacon.next",
@@ -80,17 +81,33 @@ async fn dirty_changed_newer_and_unknown_schemas_are_refused_with_what_to_do() {
             ["other content", "use the program that applied it"],
         ),
         (
-            "INSERT INTO beacon.migrations VALUES (99, 'later', '\\x00', false)",
+            "INSERT INTO beacon.migrations VALUES (99, 'later', '\\x00', false, 99)",
             ["0099_later is newer", "use a newer program"],
         ),
         (
-            "INSERT INTO beacon.migrations VALUES (0, 'older', '\\x00', false)",
+            "INSERT INTO beacon.migrations VALUES (0, 'older', '\\x00', false, 0)",
             ["0000_older is unknown", "use the program"],
         ),
     ] {
         for text in refused(change).await {
             assert!(words.iter().all(|word| text.contains(word)), "{change}: {text}");
         }
+    }
+}
+
+// O1: programs of neighbouring versions take turns on one schema; only the newer one may change it.
+#[tokio::test]
+async fn a_store_runs_on_a_newer_schema_that_serves_it_and_a_migrator_leaves_that_alone() {
+    let (options, _) = empty();
+    Migrator::with(&options, [MIGRATIONS, &[NEXT]].concat()).await.unwrap().up().await.unwrap();
+    let mut ours = migrator(&options).await;
+
+    PostgresStore::connect(options).await.unwrap();
+
+    let states: Vec<State> = ours.status().await.unwrap().into_iter().map(|step| step.state).collect();
+    assert_eq!(states.last(), Some(&State::Ahead));
+    for refusal in [ours.up().await.unwrap_err(), ours.verify().await.unwrap_err()] {
+        assert!(refusal.to_string().contains("0002_next is newer"), "{refusal}");
     }
 }
 
