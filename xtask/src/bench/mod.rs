@@ -10,7 +10,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
-    process::{ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::Context;
@@ -50,9 +50,9 @@ pub(crate) fn report(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     match arguments.bench {
         Bench::Main => {}
         Bench::Queue => {
-            return printed("queue", &["--package", "beacon-store", "--example", "queue_ceiling"], arguments);
+            return printed("queue", "queue_ceiling", arguments);
         }
-        Bench::Scale => return printed("scale", &["--package", "beacon-tests", "--bin", "scale"], arguments),
+        Bench::Scale => return printed("scale", "scale", arguments),
     }
     let site = Site::prepare()?;
     let mut figures: Vec<Figure> = Vec::new();
@@ -73,12 +73,11 @@ pub(crate) fn report(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a benchmark that prints its own table, and keeps what it prints below `target/bench`.
-fn printed(name: &str, program: &[&str], arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
-    let mut cargo = root::cargo();
-    cargo.args(["run", "--release", "--locked", "--quiet"]).args(program).arg("--");
-    cargo.args(Some(&arguments.only).filter(|only| !only.is_empty())).stdout(Stdio::piped());
-    let mut running = cargo.spawn().context("cannot start cargo")?;
-    let output = running.stdout.take().context("cargo's output is not piped")?;
+fn printed(name: &str, program: &str, arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
+    let mut command = Command::new(site::built(program)?);
+    command.args(Some(&arguments.only).filter(|only| !only.is_empty())).stdout(Stdio::piped());
+    let mut running = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let output = running.stdout.take().context("its output is not piped")?;
     let folder = root::workspace().join("target/bench");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file = folder.join(format!("{name}.txt"));

@@ -37,8 +37,7 @@ impl Site {
             fs::remove_dir_all(&folder).context("cannot empty the folder of the runs")?;
         }
         fs::create_dir_all(&folder).context("cannot make the folder of the runs")?;
-        let beacon = built(&["--package", "beacon-cli"], "beacon")?;
-        let virtual_run = built(&["--package", "beacon-tests", "--bin", "virtual-run"], "virtual-run")?;
+        let (beacon, virtual_run) = (built("beacon")?, built("virtual-run")?);
         Ok(Self { beacon, virtual_run, folder })
     }
 
@@ -127,10 +126,20 @@ impl Drop for Simulator {
     }
 }
 
-fn built(what: &[&str], name: &str) -> anyhow::Result<PathBuf> {
-    let mut command = root::cargo();
-    command.args(["build", "--release", "--locked", "--message-format=json"]).args(what);
-    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+/// A program of the workspace. All are built together: every selection of packages has features of its own, and would
+/// build the libraries again.
+pub(super) fn built(name: &str) -> anyhow::Result<PathBuf> {
+    const BUILD: [&str; 8] = [
+        "build",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--example",
+        "queue_ceiling",
+        "--message-format=json",
+    ];
+    let output = root::cargo().args(BUILD).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(output.status.success(), "{name} does not build");
     let messages = String::from_utf8_lossy(&output.stdout);
     let executables = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
