@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use beacon_domain::{Clock as _, JobFilter, JobSummary, JobView, SystemClock};
+use beacon_domain::{JobFilter, JobSummary, JobView};
 use beacon_spec::Timestamp;
 use beacon_store::{PostgresOptions, PostgresStore};
 use clap::Args;
@@ -35,7 +35,7 @@ impl Prune {
         let store = PostgresStore::connect(options).await?;
         let age = DAY.checked_mul(self.older_than_days).context("so many days are more than there were")?;
         let before =
-            SystemClock::new().now().checked_sub(age).context("so many days are more than there were")?;
+            store.clock().now().checked_sub(age).context("so many days are more than there were")?;
         let old = ended_before(&store, before).await?;
         if let Some(folder) = self.export.as_ref().filter(|_| !self.dry_run) {
             for job in &old {

@@ -1,5 +1,6 @@
 //! How fast the queue in PostgreSQL is, beside the bare statements in the same run: `cargo run --release -p beacon-store
-//! --example queue_ceiling`. It starts a private cluster with fsync on. Arguments pick cases by a part of their name.
+//! --example queue_ceiling`. It starts a private cluster with fsync on. Arguments pick cases by a part of their name;
+//! `peers` is only run by its name.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says so")]
 
@@ -9,6 +10,7 @@ mod cluster;
 mod depth;
 mod load;
 mod noop;
+mod peers;
 mod pinned;
 
 use std::time::Duration;
@@ -30,6 +32,9 @@ async fn main() {
             noop::report(&cluster, workers, 1).await;
             noop::report(&cluster, workers, 8).await;
         }
+    }
+    if wanted.iter().any(|name| name == "peers") {
+        peers::report(&cluster);
     }
     if runs("depth") {
         depth::report(&cluster).await;
