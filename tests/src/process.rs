@@ -40,10 +40,11 @@ pub(crate) fn service(name: &str) -> Command {
     Command::new(built.get(name).expect("the workspace has a program of this name"))
 }
 
-/// All programs at once: so cargo finds most of them built for the tests already.
+/// All programs at once, and the examples: so cargo chooses the same features as for the tests, and finds the libraries built.
 fn build() -> BTreeMap<String, PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = ["build", "--quiet", "--locked", "--message-format=json", "--workspace", "--bins"];
+    let build =
+        ["build", "--quiet", "--locked", "--message-format=json", "--workspace", "--bins", "--examples"];
     let release = if cfg!(debug_assertions) { None } else { Some("--release") };
     let mut cargo = Command::new(cargo);
     let output = cargo.args(build).args(release).current_dir(root()).output().expect("cargo can be started");

@@ -34,8 +34,7 @@ impl Prune {
     pub(crate) async fn run(&self, options: PostgresOptions, as_json: bool) -> anyhow::Result<()> {
         let store = PostgresStore::connect(options).await?;
         let age = DAY.checked_mul(self.older_than_days).context("so many days are more than there were")?;
-        let before =
-            store.clock().now().checked_sub(age).context("so many days are more than there were")?;
+        let before = store.clock().now().checked_sub(age).context("so many days are more than there were")?;
         let old = ended_before(&store, before).await?;
         if let Some(folder) = self.export.as_ref().filter(|_| !self.dry_run) {
             for job in &old {

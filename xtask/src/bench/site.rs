@@ -129,16 +129,8 @@ impl Drop for Simulator {
 /// A program of the workspace. All are built together: every selection of packages has features of its own, and would
 /// build the libraries again.
 pub(super) fn built(name: &str) -> anyhow::Result<PathBuf> {
-    const BUILD: [&str; 8] = [
-        "build",
-        "--release",
-        "--locked",
-        "--workspace",
-        "--bins",
-        "--example",
-        "queue_ceiling",
-        "--message-format=json",
-    ];
+    const BUILD: [&str; 7] =
+        ["build", "--release", "--locked", "--workspace", "--bins", "--examples", "--message-format=json"];
     let output = root::cargo().args(BUILD).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     ensure!(output.status.success(), "{name} does not build");
     let messages = String::from_utf8_lossy(&output.stdout);
