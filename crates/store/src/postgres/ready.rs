@@ -56,10 +56,10 @@ impl Waiting {
     /// Finds the jobs with something queued: one index seek per endpoint and job, however many executions wait.
     /// With it goes what the claim will probably want to read.
     pub(crate) async fn look(tx: &Tx, lows: &Lows, places: &[i32], time: Timestamp) -> Result<Self, Fault> {
-        // Long queues are looked at where they begin; the jobs between them are found by one seek each.
+        // Long queues are looked at where they begin; the jobs between them are found by one seek each. Each job is looked
+        // up when it is found: as a join, the planner may begin with the jobs and seek again for each of them.
         const CANDIDATES: &str = "-- ready::candidates
-            SELECT queued.endpoint, jobs.no, key, weight
-            FROM (
+            WITH queued AS MATERIALIZED (
                 SELECT long.endpoint, long.job FROM unnest($4::int4[], $5::int8[], $6::int4[]) AS long (endpoint, job, low)
                 WHERE (SELECT n FROM beacon.executions WHERE state = 'queued' AND executions.endpoint = long.endpoint
                         AND executions.job = long.job AND (not_before, n) >= ('1970-01-01 00:00:00+00', long.low)
@@ -78,9 +78,10 @@ impl Waiting {
                             AND executions.endpoint = gap.endpoint AND executions.job > waiting.job
                             AND executions.job < gap.before ORDER BY job LIMIT 1)
                         FROM waiting WHERE waiting.job IS NOT NULL)
-                    SELECT job FROM waiting WHERE job IS NOT NULL) AS found) AS queued
-            JOIN beacon.jobs ON jobs.no = queued.job
-            WHERE reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
+                    SELECT job FROM waiting WHERE job IS NOT NULL) AS found)
+            SELECT queued.endpoint, queued.job, job.key, job.weight
+            FROM queued CROSS JOIN LATERAL (SELECT key, weight FROM beacon.jobs
+                WHERE no = queued.job AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap) OFFSET 0) AS job";
         const NEXT: &str = "-- ready::next
             SELECT min(not_before) FROM unnest($1::int4[]) AS endpoint
             CROSS JOIN LATERAL (SELECT not_before FROM beacon.executions WHERE state = 'queued'
