@@ -111,11 +111,18 @@ impl Deployment {
     /// If it cannot be signed.
     #[must_use]
     pub fn sign(&self, job: &Path) -> Vec<u8> {
+        self.sign_by(job, "signer.key")
+    }
+
+    /// The same, by another key file in the folder.
+    ///
+    /// # Panics
+    /// If it cannot be signed.
+    #[must_use]
+    pub fn sign_by(&self, job: &Path, key: &str) -> Vec<u8> {
         let job = job.display().to_string();
-        let signed = Process::run(
-            &self.folder,
-            &["sign", &job, "--key", "signer.key", "--refresh", "--out", "s.json"],
-        );
+        let signed =
+            Process::run(&self.folder, &["sign", &job, "--key", key, "--refresh", "--out", "s.json"]);
         assert_eq!(signed.code, Some(0), "{}", signed.stderr);
         fs::read(self.folder.join("s.json")).expect("it was written")
     }
