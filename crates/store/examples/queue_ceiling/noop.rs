@@ -36,11 +36,12 @@ pub(crate) async fn report(cluster: &Cluster, workers: u32, endpoints: u32) {
     let n = f64::from(worked.executions);
     let (mut claims, mut records) = (worked.claims_ms, worked.records_ms);
     println!(
-        "{:<28} {:>10.0}  {:.0} B WAL per execution ({payload:.0} B of it answer, receipt, attempt), {:.3} commits; claim {}, record {} ms (median, p99)",
+        "{:<28} {:>10.0}  {:.0} B WAL per execution ({payload:.0} B of it answer, receipt, attempt), {:.3} commits; {:.1} leases a claim; claim {}, record {} ms (median, p99)",
         format!("noop store {workers}w {endpoints}e"),
         n / took,
         (wal_after - wal) / n,
         (commits_after - commits) / n,
+        n / claims.len() as f64,
         quantiles(&mut claims),
         quantiles(&mut records),
     );
