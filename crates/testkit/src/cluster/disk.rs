@@ -79,8 +79,7 @@ fn mount(programs: &Programs, folder: &Path, mib: u32) -> Result<Child, ClusterE
     disk.args(["--mount", "sh", "-c", DISK, "sh"]).arg(programs.folder()).arg(folder).arg(options);
     disk.args(programs.prefix()).current_dir("/");
     disk.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let mut disk =
-        disk.spawn().map_err(|error| ClusterError(format!("cannot start {disk:?}: {error}")))?;
+    let mut disk = disk.spawn().map_err(|error| ClusterError(format!("cannot start {disk:?}: {error}")))?;
     let mut mounted = String::new();
     if let Some(output) = disk.stdout.take() {
         // What it does not say is seen below.

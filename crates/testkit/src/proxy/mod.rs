@@ -14,8 +14,8 @@ use std::{
 };
 
 use gate::{Gate, Watch};
-pub use stream::Target;
 use stream::Stream;
+pub use stream::Target;
 
 /// A running proxy; dropping it cuts what goes through it.
 #[derive(Debug)]
