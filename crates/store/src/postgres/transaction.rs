@@ -20,7 +20,7 @@ use tokio_postgres::{
 
 use super::{
     error::{Fault, Remedy, is_cut},
-    session::{Object, Ownership, Pool, pinned},
+    session::{Object, Ownership, Pool, pinned, silence},
     store::locked,
 };
 
@@ -157,7 +157,9 @@ impl Connections {
         let mode = if kind == Kind::Read { " ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "" };
         let ms = limit.as_millis();
         let lock_ms = ms.min(self.statement_timeout.as_millis());
-        let times = format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms};");
+        let silence = silence("SET LOCAL", self.statement_timeout);
+        let times =
+            format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; {silence}");
         let begin = match (kind, ours) {
             // The session is set up for it.
             (Kind::Queue, true) => "BEGIN".to_owned(),
