@@ -15,7 +15,7 @@ fn deployment(folder: &Path, behaviour: &str) -> (Simulator, Deployment) {
     (simulator, deployment)
 }
 
-pub(crate) fn unsigned() -> std::path::PathBuf {
+fn unsigned() -> std::path::PathBuf {
     root().join("examples/unsigned/two-questions.json")
 }
 

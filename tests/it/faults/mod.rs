@@ -46,12 +46,20 @@ impl Scene {
 
     /// The same, with endpoints that take so many calls at a time.
     fn with_limit(behaviour: &str, limit: u32) -> Self {
+        Self::on(Cluster::shared(), behaviour, limit)
+    }
+
+    /// The same on a cluster of its own, which ends with this process.
+    fn on_its_own(cluster: Cluster, behaviour: &str) -> Self {
+        Self::on(Box::leak(Box::new(cluster)), behaviour, 1)
+    }
+
+    fn on(cluster: &'static Cluster, behaviour: &str, limit: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let behaviour = format!("capacity = {limit}\n{behaviour}");
         let simulator = Simulator::start_each(folder.path(), &SIX_CELLS, &|_| behaviour.clone(), &|_| limit);
         let calls = Proxy::to(simulator.addr()).unwrap();
         simulator.lead_through(calls.addr());
-        let cluster = Cluster::shared();
         let database = Proxy::to(cluster.socket_file()).unwrap();
         let deployment = Deployment::new(cluster, folder.path(), &simulator.endpoints);
         let api = deployment.start("beacon-api", &[]);

@@ -15,19 +15,19 @@ fn stop(workers: [Service; 2]) {
 
 #[test]
 fn calls_of_a_stalled_worker_that_can_be_found_again_are_not_repeated() {
-    let scene = Scene::new("warm = { fixed_s = 0.8 }\nwindow_s = 0.3\nwhen_full = \"reject\"");
+    let scene = Scene::new("warm = { fixed_s = 1.2 }\nwindow_s = 0.3\nwhen_full = \"reject\"");
     let stalled = scene.worker_through_proxy();
-    let job = scene.submit(4, 1);
-    scene.simulator.reaches("result_url_reads", 6);
+    let job = scene.submit(3, 1);
+    until(|| scene.counts("SELECT count(*) FROM beacon.executions WHERE resume IS NOT NULL") == 6);
 
     scene.database.hold_requests();
     let mut other = scene.worker();
     other.says("expired leases");
     scene.database.go_on();
-    scene.ends_whole(&job, 24);
+    scene.ends_whole(&job, 18);
     stop([stalled, other]);
 
-    assert_eq!((scene.simulator.count("calls"), scene.simulator.count("rejected")), (24, 0));
+    assert_eq!((scene.simulator.count("calls"), scene.simulator.count("rejected")), (18, 0));
 }
 
 // The leases run out while nobody knows what became of the calls, which were over by then: each is made once more, alone.

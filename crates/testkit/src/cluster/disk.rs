@@ -21,17 +21,17 @@ rm -rf "$folder""#;
 /// What stands on the disk when it is full.
 const BALLAST: &str = "ballast";
 
-/// Small segments of the write-ahead log and few of them: a disk that is full stops the log soon.
-const SMALL: &str = "wal_keep_size = 0\nmin_wal_size = 2MB\nmax_wal_size = 16MB\nshared_buffers = 16MB\nautovacuum = off\n\
-                     wal_recycle = off\nrestart_after_crash = on\n";
+/// What fits on such a disk. Segments of the write-ahead log that were used are not kept for later.
+const SMALL: &str = "shared_buffers = 16MB\nautovacuum = off\nwal_recycle = off\n";
 
 impl Cluster {
-    /// Makes and starts a cluster whose data stand on a disk of so many MiB. `None` where this machine does not let us make
-    /// one: it takes root, and a mount namespace.
+    /// Makes and starts a cluster whose data stand on a disk of so many MiB, with segments of so many MiB in its write-ahead
+    /// log: when the disk is full, the log stops at the end of a segment. `None` where this machine does not let us make one:
+    /// it takes root, and a mount namespace.
     ///
     /// # Errors
     /// PostgreSQL is not installed, or does not start.
-    pub fn on_small_disk(mib: u32) -> Result<Option<Self>, ClusterError> {
+    pub fn on_small_disk(mib: u32, segment: u32) -> Result<Option<Self>, ClusterError> {
         let programs = Programs::find()?;
         let allowed = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
         if programs.prefix().is_empty() || !allowed.is_ok_and(|status| status.success()) {
@@ -42,7 +42,10 @@ impl Cluster {
         let disk = mount(&programs, &folder, mib)?;
         let programs = programs.within(disk.id());
         let cluster = Self::in_folder(folder, programs, disk);
-        cluster.make(&["--wal-segsize=1"], &(cluster.settings(Sync::On) + SMALL))?;
+        let (least, most) = (2 * segment, 2 * segment + 32);
+        let log = format!("min_wal_size = {least}MB\nmax_wal_size = {most}MB\n");
+        let settings = cluster.settings(Sync::On) + SMALL + &log;
+        cluster.make(&[&format!("--wal-segsize={segment}")], &settings)?;
         Ok(Some(cluster))
     }
 
@@ -55,6 +58,17 @@ impl Cluster {
         // Its complaint that the disk is full is what we want.
         let filled = run(self.programs.plain("dd").arg("if=/dev/zero").arg(of(&ballast)).arg("bs=4k"));
         assert!(filled.is_err(), "the disk takes everything");
+    }
+
+    /// Asks for the next segment of the write-ahead log until the server is gone.
+    pub fn fill_log(&self) {
+        let mut again = true;
+        while again {
+            let mut psql = self.client("psql");
+            // A record, so that there is something to be done.
+            psql.args(["--command", "SELECT pg_logical_emit_message(true, 'x', 'x'), pg_switch_wal()"]);
+            again = run(&mut psql).is_ok();
+        }
     }
 
     /// Frees what [`Cluster::fill_disk`] took.

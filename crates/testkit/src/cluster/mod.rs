@@ -254,6 +254,12 @@ impl Cluster {
         self.boot().unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Whether there is a server, be it one that still recovers.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        run(self.programs.command("pg_ctl").args(["status", "--pgdata"]).arg(self.data())).is_ok()
+    }
+
     fn stop(&self, mode: &str) -> Result<String, ClusterError> {
         let mut stop = self.programs.command("pg_ctl");
         run(stop.args(["stop", "--wait", "--silent", "--mode", mode, "--pgdata"]).arg(self.data()))
