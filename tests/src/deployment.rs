@@ -17,6 +17,9 @@ use crate::{Finished, Process, beacon, between_looks, http, process::service};
 /// The operator's token of every deployment under test.
 pub const TOKEN: &str = "test-only-token-0123456789abcdef0123";
 
+/// How long a log is looked at for what it must say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A database with its schema, keys, and a configuration of the services.
 #[derive(Debug)]
 pub struct Deployment {
@@ -209,15 +212,11 @@ impl Service {
     /// Returns once the log has a line with this text.
     ///
     /// # Panics
-    /// If it ends before.
-    pub fn says(&mut self, text: &str) {
-        loop {
-            // In this order: what it said before it ended counts.
-            let running = self.process.is_running();
-            if self.log().contains(text) {
-                return;
-            }
-            assert!(running, "it ended without saying {text:?}: {}", self.log());
+    /// If it has none for half a minute.
+    pub fn says(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "it does not say {text:?}: {}", self.log());
             between_looks();
         }
     }

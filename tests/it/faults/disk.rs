@@ -25,7 +25,7 @@ fn scene(segment: u32) -> Option<(Scene, [Service; 2])> {
 #[test]
 fn a_full_disk_is_named_by_all_and_the_job_goes_on_when_it_is_freed() {
     // The log has room in its segment: it is the tables that cannot grow.
-    let Some((mut scene, workers)) = scene(64) else { return };
+    let Some((scene, workers)) = scene(64) else { return };
     let large = scene.deployment.sign(&scene.job(8, 32));
     scene.calls.hold_requests();
     let job = scene.submit(2, 1);
@@ -48,7 +48,7 @@ fn a_full_disk_is_named_by_all_and_the_job_goes_on_when_it_is_freed() {
 
 #[test]
 fn a_disk_too_full_for_the_write_ahead_log_stops_the_server_and_loses_nothing() {
-    let Some((mut scene, mut workers)) = scene(1) else { return };
+    let Some((scene, workers)) = scene(1) else { return };
     let job = scene.submit(5, 1);
     until(|| scene.counts(RESULTS) >= 6);
     scene.calls.hold_requests();
@@ -59,7 +59,7 @@ fn a_disk_too_full_for_the_write_ahead_log_stops_the_server_and_loses_nothing() 
     until(|| !scene.cluster.is_running());
     let (status, _) = scene.api.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
     scene.api.says("cannot reach");
-    workers.iter_mut().for_each(|worker| worker.says("cannot reach"));
+    workers.iter().for_each(|worker| worker.says("cannot reach"));
     scene.cluster.free_disk();
     scene.cluster.start_again();
     let after = scene.counts(RESULTS);

@@ -86,6 +86,7 @@ impl Scene {
     fn job(&self, questions: usize, runs: u32) -> PathBuf {
         let all: Value = read("examples/unsigned/bias-detection.json");
         let mut job = read("examples/unsigned/two-questions.json");
+        job["id"] = format!("{questions}-questions-{runs}-runs").into();
         job["questions"] = all["questions"].as_array().unwrap()[..questions].to_vec().into();
         job["runs"] = runs.into();
         let path = self.folder.path().join("unsigned.json");

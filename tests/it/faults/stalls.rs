@@ -21,7 +21,7 @@ fn calls_of_a_stalled_worker_that_can_be_found_again_are_not_repeated() {
     until(|| scene.counts("SELECT count(*) FROM beacon.executions WHERE resume IS NOT NULL") == 6);
 
     scene.database.hold_requests();
-    let mut other = scene.worker();
+    let other = scene.worker();
     other.says("expired leases");
     scene.database.go_on();
     scene.ends_whole(&job, 18);
@@ -39,7 +39,7 @@ fn calls_of_a_stalled_worker_that_cannot_be_found_again_are_repeated_once() {
     scene.simulator.reaches("in_flight", 6);
 
     scene.database.hold_requests();
-    let mut other = scene.worker();
+    let other = scene.worker();
     other.says("expired leases");
     scene.database.go_on();
     scene.ends_whole(&job, 24);
