@@ -27,6 +27,9 @@ use super::{
 /// A value and its type; with the type told, a statement needs one round trip and no name.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
+/// A statement and the types of its parameters.
+type Unprepared = (&'static str, Vec<Type>);
+
 /// The most tries of one transaction.
 const TRIES: u32 = 10;
 /// How much longer what concerns a whole job may take.
@@ -68,7 +71,7 @@ pub(crate) struct Tx {
     begin: Mutex<Option<String>>,
     commit: Mutex<Commit>,
     /// Statements to prepare behind it, if it is of a kind that comes again.
-    unprepared: Option<Mutex<Vec<(&'static str, Vec<Type>)>>>,
+    unprepared: Option<Mutex<Vec<Unprepared>>>,
 }
 
 /// How far the end of a transaction is.
