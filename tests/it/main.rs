@@ -8,6 +8,7 @@ mod cancel;
 mod crash_recovery;
 mod databases;
 mod drain;
+mod faults;
 mod help;
 mod original_workload;
 mod outputs;

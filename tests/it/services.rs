@@ -20,7 +20,7 @@ fn unsigned() -> std::path::PathBuf {
 }
 
 /// All receipts hold, there is one for each execution, and the close counts them (L8).
-fn check_receipts(deployment: &Deployment, folder: &Path, job: &str, executions: usize) {
+pub(crate) fn check_receipts(deployment: &Deployment, folder: &Path, job: &str, executions: usize) {
     let receipts = deployment.beacon(&["receipts", job]);
     assert_eq!(receipts.stdout.lines().count(), executions + 1, "{}", receipts.stderr);
     std::fs::write(folder.join("receipts.jsonl"), &receipts.stdout).unwrap();

@@ -2,8 +2,11 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use beacon_testkit::Cluster;
@@ -14,10 +17,14 @@ use crate::{Finished, Process, beacon, between_looks, http, process::service};
 /// The operator's token of every deployment under test.
 pub const TOKEN: &str = "test-only-token-0123456789abcdef0123";
 
+/// How long a log is looked at for what it must say.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A database with its schema, keys, and a configuration of the services.
 #[derive(Debug)]
 pub struct Deployment {
     folder: PathBuf,
+    database: String,
     url: String,
     endpoints: PathBuf,
 }
@@ -28,6 +35,7 @@ pub struct Service {
     /// The process.
     pub process: Process,
     addr: String,
+    log: Arc<Mutex<String>>,
 }
 
 impl Deployment {
@@ -38,12 +46,12 @@ impl Deployment {
     #[must_use]
     pub fn new(cluster: &Cluster, folder: &Path, endpoints: &Path) -> Self {
         let database = cluster.database(None);
-        let deployment =
-            Self { folder: folder.to_owned(), url: cluster.url(&database), endpoints: endpoints.to_owned() };
+        let (folder, url) = (folder.to_owned(), cluster.url(&database));
+        let deployment = Self { folder, database, url, endpoints: endpoints.to_owned() };
         for (key, ring) in [("runner.key", "runner.json"), ("signer.key", "keys.json")] {
-            let made = Process::run(folder, &["keygen", "--out", key, "--kid", "signer"]);
+            let made = Process::run(&deployment.folder, &["keygen", "--out", key, "--kid", "signer"]);
             assert_eq!(made.code, Some(0), "{}", made.stderr);
-            fs::write(folder.join(ring), made.stdout).expect("the folder is writable");
+            fs::write(deployment.folder.join(ring), made.stdout).expect("the folder is writable");
         }
         let migrated = deployment.run("beacon-migrate", &["up"], &[]);
         assert_eq!(migrated.code, Some(0), "{}", migrated.stderr);
@@ -54,6 +62,18 @@ impl Deployment {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The database's name.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// How to reach the database through what listens here.
+    #[must_use]
+    pub fn url_through(&self, addr: SocketAddr) -> String {
+        format!("postgres://postgres@{addr}/{}?sslmode=disable", self.database)
     }
 
     /// Runs a program of the services to its end, with these settings over those of the deployment.
@@ -83,14 +103,17 @@ impl Deployment {
             }
             seen += &line;
         };
+        let shared = Arc::new(Mutex::new(seen));
+        let written = Arc::clone(&shared);
         // The pipe must not fill up.
-        let keep = self.folder.join(format!("{program}-{}.log", addr.replace(':', "-")));
         std::thread::spawn(move || {
-            let mut rest = Vec::new();
-            // A log that cannot be kept only costs its reader.
-            let _ = log.read_to_end(&mut rest).and_then(|_| fs::write(keep, rest));
+            for line in log.lines().map_while(Result::ok) {
+                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
         });
-        Service { process, addr }
+        Service { process, addr, log: shared }
     }
 
     fn process(&self, program: &'static str, args: &[&str], settings: &[(&str, &str)]) -> Process {
@@ -162,11 +185,52 @@ impl Service {
     #[must_use]
     pub fn ended(&self, job: &str) -> Value {
         loop {
-            let (_, shown) = self.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
-            if shown["job"]["ended_at"].is_string() && shown["job"]["close"].is_object() {
-                return shown["job"].clone();
+            if let Some(ended) = self.look_for_end(job) {
+                return ended;
             }
             between_looks();
         }
+    }
+
+    /// The same, and no later than this.
+    ///
+    /// # Panics
+    /// If it takes longer.
+    #[must_use]
+    pub fn ended_within(&self, job: &str, limit: Duration) -> Value {
+        let began = Instant::now();
+        loop {
+            if let Some(ended) = self.look_for_end(job) {
+                eprintln!("the job ended after {:.1} s, {limit:?} at most", began.elapsed().as_secs_f64());
+                return ended;
+            }
+            let shown = self.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+            assert!(began.elapsed() < limit, "not ended after {limit:?}: {shown:?}");
+            between_looks();
+        }
+    }
+
+    fn look_for_end(&self, job: &str) -> Option<Value> {
+        let (_, shown) = self.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+        let closed = shown["job"]["ended_at"].is_string() && shown["job"]["close"].is_object();
+        closed.then(|| shown["job"].clone())
+    }
+
+    /// Returns once the log has a line with this text.
+    ///
+    /// # Panics
+    /// If it has none for half a minute.
+    pub fn says(&self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            assert!(began.elapsed() < PATIENCE, "it does not say {text:?}: {}", self.log());
+            between_looks();
+        }
+    }
+
+    /// What it has said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

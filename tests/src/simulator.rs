@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
 };
 
@@ -62,6 +62,25 @@ impl Simulator {
         let endpoints = folder.join("endpoints.toml");
         std::fs::write(&endpoints, endpoints_of(&addr, cells, limit)).expect("the folder is writable");
         Self { _process: process, addr, endpoints }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Panics
+    /// Never: it says so itself.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr.parse().expect("it listens at an address")
+    }
+
+    /// Lets the endpoints file lead to what listens here, which leads to the simulator.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn lead_through(&self, addr: SocketAddr) {
+        let direct = std::fs::read_to_string(&self.endpoints).expect("it was written");
+        let through = direct.replace(&self.addr, &addr.to_string());
+        std::fs::write(&self.endpoints, through).expect("the folder is writable");
     }
 
     /// What it has seen and done.

@@ -1,5 +1,5 @@
-//! For tests only: a manual clock, builders, a scripted endpoint, a private PostgreSQL cluster, faults on purpose, and
-//! the suite that every store must pass.
+//! For tests only: a manual clock, builders, a scripted endpoint, a private PostgreSQL cluster, a proxy that holds
+//! bytes back, faults on purpose, and the suite that every store must pass.
 
 mod builders;
 mod clock;
@@ -7,6 +7,8 @@ mod clock;
 mod cluster;
 pub mod conformance;
 pub mod faults;
+#[cfg(unix)]
+mod proxy;
 mod scripted;
 mod specs;
 
@@ -16,6 +18,8 @@ pub use builders::{
 pub use clock::ManualClock;
 #[cfg(unix)]
 pub use cluster::{Cluster, ClusterError, Sync};
+#[cfg(unix)]
+pub use proxy::{Proxy, Target};
 pub use scripted::{
     endpoint::ScriptedEndpoint,
     request::SeenRequest,

@@ -146,6 +146,11 @@ fn explain_refusal(place: &str, statement: &'static str, refusal: &DbError) -> S
         "26000" | "42P05" => format!(
             "{place} leads to a connection pooler that lends its sessions; give the way around it too (database.direct_url)"
         ),
+        "25P03" => {
+            format!(
+                "{place} gave up {statement}: this process or the network stood still in the middle of it"
+            )
+        }
         "25006" => format!("{place} is read-only, maybe a standby; name the primary in the database URL"),
         "57P01" | "57P02" | "57P03" => {
             format!("{place} is starting up or shutting down; wait until it is ready")
@@ -174,7 +179,7 @@ pub(crate) fn is_cut(error: &tokio_postgres::Error) -> bool {
         Some(code) if *code == SqlState::FEATURE_NOT_SUPPORTED => error
             .as_db_error()
             .is_some_and(|refusal| refusal.message().starts_with("cached plan must not change")),
-        Some(code) => matches!(code.code(), "57P01" | "57P02" | "08006" | "08003"),
+        Some(code) => matches!(code.code(), "57P01" | "57P02" | "25P03" | "08006" | "08003"),
         None => {
             error.is_closed()
                 || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())

@@ -53,7 +53,8 @@ impl managed::Manager for Sessions {
         if self.ownership == Ownership::Ours {
             let ms = self.statement_timeout.as_millis();
             let settings = format!(
-                "SET statement_timeout = {ms}; SET lock_timeout = {ms}; SET jit = off; SET plan_cache_mode = force_generic_plan; {}",
+                "SET statement_timeout = {ms}; SET lock_timeout = {ms}; {} SET jit = off; SET plan_cache_mode = force_generic_plan; {}",
+                silence("SET", self.statement_timeout),
                 pinned("SET", "off")
             );
             client.batch_execute(&settings).await?;
@@ -102,6 +103,14 @@ impl std::ops::Deref for Session {
     fn deref(&self) -> &Client {
         &self.client
     }
+}
+
+/// How long this side may be silent in the middle of a transaction. A process that stands still, or a network that lost it,
+/// would hold its locks for as long as the server believes in the connection: hours. Others wait for a lock three times as
+/// long, so they hear nothing of it.
+pub(crate) fn silence(set: &str, statement_timeout: Duration) -> String {
+    let ms = (statement_timeout / 3).as_millis().max(1);
+    format!("{set} idle_in_transaction_session_timeout = {ms};")
 }
 
 /// `SET enable_seqscan = off; …`

@@ -20,12 +20,15 @@ use tokio_postgres::{
 
 use super::{
     error::{Fault, Remedy, is_cut},
-    session::{Object, Ownership, Pool, pinned},
+    session::{Object, Ownership, Pool, pinned, silence},
     store::locked,
 };
 
 /// A value and its type; with the type told, a statement needs one round trip and no name.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A statement and the types of its parameters.
+type Unprepared = (&'static str, Vec<Type>);
 
 /// The most tries of one transaction.
 const TRIES: u32 = 10;
@@ -68,7 +71,7 @@ pub(crate) struct Tx {
     begin: Mutex<Option<String>>,
     commit: Mutex<Commit>,
     /// Statements to prepare behind it, if it is of a kind that comes again.
-    unprepared: Option<Mutex<Vec<(&'static str, Vec<Type>)>>>,
+    unprepared: Option<Mutex<Vec<Unprepared>>>,
 }
 
 /// How far the end of a transaction is.
@@ -157,7 +160,9 @@ impl Connections {
         let mode = if kind == Kind::Read { " ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "" };
         let ms = limit.as_millis();
         let lock_ms = ms.min(self.statement_timeout.as_millis());
-        let times = format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms};");
+        let silence = silence("SET LOCAL", self.statement_timeout);
+        let times =
+            format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; {silence}");
         let begin = match (kind, ours) {
             // The session is set up for it.
             (Kind::Queue, true) => "BEGIN".to_owned(),

@@ -1,6 +1,7 @@
 //! A private PostgreSQL cluster for tests: its own folder, its own server, reached by a Unix socket. It knows the programs
 //! of PostgreSQL and no driver. It never outlives the test process, also when that is killed.
 
+mod disk;
 mod programs;
 
 use std::{
@@ -62,17 +63,23 @@ impl Cluster {
         let programs = Programs::find()?;
         let folder = programs.make_folder()?;
         let watchdog = programs.watch(&folder)?;
-        let cluster =
-            Self { folder, programs, databases: AtomicU32::new(0), pooler: OnceLock::new(), watchdog };
-        let data = cluster.data();
-        let mut initdb = cluster.programs.command("initdb");
-        initdb.args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
-        run(initdb.arg("--pgdata").arg(&data))?;
-        let settings = cluster.settings(sync);
-        cluster.programs.write(&data.join("postgresql.auto.conf"), &settings)?;
-        cluster.programs.write(&data.join("pg_hba.conf"), ACCESS)?;
-        cluster.boot()?;
+        let cluster = Self::in_folder(folder, programs, watchdog);
+        cluster.make(&["--no-sync"], &cluster.settings(sync))?;
         Ok(cluster)
+    }
+
+    fn in_folder(folder: PathBuf, programs: Programs, watchdog: Child) -> Self {
+        Self { folder, programs, databases: AtomicU32::new(0), pooler: OnceLock::new(), watchdog }
+    }
+
+    fn make(&self, options: &[&str], settings: &str) -> Result<(), ClusterError> {
+        let data = self.data();
+        let mut initdb = self.programs.command("initdb");
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]).args(options);
+        run(initdb.arg("--pgdata").arg(&data))?;
+        self.programs.write(&data.join("postgresql.auto.conf"), settings)?;
+        self.programs.write(&data.join("pg_hba.conf"), ACCESS)?;
+        self.boot()
     }
 
     fn settings(&self, sync: Sync) -> String {
@@ -211,6 +218,12 @@ impl Cluster {
         dump.lines().filter(stable).collect::<Vec<_>>().join("\n")
     }
 
+    /// The server's socket.
+    #[must_use]
+    pub fn socket_file(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     /// Ends the server at once, as a crash does.
     ///
     /// # Panics
@@ -219,12 +232,32 @@ impl Cluster {
         self.stop("immediate").unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Ends the server as an operator does: it takes no new clients, and tells those it has to go.
+    ///
+    /// # Panics
+    /// If pg_ctl cannot be run.
+    pub fn shut_down(&self) {
+        self.stop("fast").unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Whether the server takes clients.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        run(&mut self.client("pg_isready")).is_ok()
+    }
+
     /// Starts the server again, and waits until it has recovered.
     ///
     /// # Panics
     /// If it does not start.
     pub fn start_again(&self) {
         self.boot().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Whether there is a server, be it one that still recovers.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        run(self.programs.command("pg_ctl").args(["status", "--pgdata"]).arg(self.data())).is_ok()
     }
 
     fn stop(&self, mode: &str) -> Result<String, ClusterError> {

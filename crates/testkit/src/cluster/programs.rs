@@ -42,6 +42,22 @@ impl Programs {
         Ok(Self { folder, prefix })
     }
 
+    /// The same, seeing the disks that this process sees.
+    pub(super) fn within(self, process: u32) -> Self {
+        let enter = ["nsenter".to_owned(), format!("--mount=/proc/{process}/ns/mnt"), "--".to_owned()];
+        Self { folder: self.folder, prefix: enter.into_iter().chain(self.prefix).collect() }
+    }
+
+    /// Where the programs are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How a command is run as the user that may; empty if that is us.
+    pub(super) fn prefix(&self) -> &[String] {
+        &self.prefix
+    }
+
     /// One of the programs, to be run as the user that may.
     pub(super) fn command(&self, program: &str) -> Command {
         let path = self.folder.join(program);
