@@ -193,6 +193,39 @@ fn a_service_that_lacks_something_refuses_to_start_and_says_what() {
     }
 }
 
+// A6: exit code 2 says that something must be changed; a database that is away comes back by itself.
+#[test]
+fn a_service_waits_for_a_database_that_is_away_and_then_asks_to_be_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "");
+    let away = [
+        ("BEACON__DATABASE__URL", "postgres://beacon@127.0.0.1:1/beacon"),
+        ("BEACON__DATABASE__PATIENCE_S", "0.5"),
+    ];
+
+    for program in ["beacon-api", "beacon-worker"] {
+        let ended = deployment.run(program, &[], &away);
+        assert_eq!(ended.code, Some(1), "{program}: {}", ended.stderr);
+        assert!(ended.stderr.contains("trying again"), "{program}: {}", ended.stderr);
+        assert!(ended.stderr.contains("start the server, or correct its address"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_command_line_makes_nothing_up_on_a_shared_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "");
+    std::fs::write(folder.path().join("job.json"), deployment.sign(&unsigned())).unwrap();
+
+    let no_endpoints = deployment.beacon(&["run", "job.json", "--runner-key", "runner.key"]);
+    let no_key = deployment.beacon(&["run", "job.json", "--endpoints", "endpoints.toml"]);
+
+    assert_eq!((no_endpoints.code, no_key.code), (Some(2), Some(2)));
+    assert!(no_endpoints.stderr.contains("add --endpoints FILE"), "{}", no_endpoints.stderr);
+    assert!(no_key.stderr.contains("--runner-key FILE"), "{}", no_key.stderr);
+    assert!(deployment.beacon(&["jobs"]).stdout.contains("no jobs"));
+}
+
 #[test]
 fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed() {
     let folder = tempfile::tempdir().unwrap();
@@ -200,10 +233,19 @@ fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed(
     let job = deployment.sign(&unsigned());
     let endpoints = folder.path().join("endpoints.toml").display().to_string();
     std::fs::write(folder.path().join("job.json"), job).unwrap();
-    let run = deployment.beacon(&["run", "job.json", "--endpoints", &endpoints, "--json"]);
+    let run = deployment.beacon(&[
+        "run",
+        "job.json",
+        "--endpoints",
+        &endpoints,
+        "--runner-key",
+        "runner.key",
+        "--json",
+    ]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let id = run.json()["job_id"].as_str().unwrap().to_owned();
 
+    let refused = deployment.run("beacon-migrate", &["down", "1"], &[]);
     let kept = deployment.run("beacon-migrate", &["prune", "--older-than-days", "1"], &[]);
     let pruned = deployment.run(
         "beacon-migrate",
@@ -216,6 +258,8 @@ fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed(
     let up = deployment.run("beacon-migrate", &["up", "--json"], &[]);
     let verified = deployment.run("beacon-migrate", &["verify"], &[]);
 
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    assert!(refused.stderr.contains("there are 1 jobs") && refused.stderr.contains("--with-jobs"));
     assert!(kept.stdout.contains("removed 0 of 0"), "{}{}", kept.stdout, kept.stderr);
     assert_eq!(pruned.json()["removed"], 1, "{}", pruned.stderr);
     assert!(jobs.stdout.contains("no jobs"), "{}", jobs.stdout);

@@ -36,6 +36,9 @@ enum Command {
     Down {
         /// How many
         n: u32,
+        /// Although there are jobs, which may be deleted by it
+        #[arg(long)]
+        with_jobs: bool,
     },
     /// Show every migration and where it stands
     Status,
@@ -68,7 +71,7 @@ async fn dispatch(args: &Args, config: &ServiceConfig) -> anyhow::Result<()> {
     let options = config.database.options("beacon-migrate")?;
     match &args.command {
         Command::Up => schema::up(&options, args.json).await,
-        Command::Down { n } => schema::down(&options, *n, args.json).await,
+        Command::Down { n, with_jobs } => schema::down(&options, *n, *with_jobs, args.json).await,
         Command::Status => schema::status(&options, args.json).await,
         Command::Verify => schema::verify(&options, args.json).await,
         Command::Prune(prune) => prune.run(options, args.json).await,

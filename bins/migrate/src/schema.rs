@@ -19,9 +19,21 @@ pub(crate) async fn up(options: &PostgresOptions, as_json: bool) -> anyhow::Resu
     tell("applied", &done, as_json)
 }
 
-/// Takes back the last ones.
-pub(crate) async fn down(options: &PostgresOptions, n: u32, as_json: bool) -> anyhow::Result<()> {
-    let done = Migrator::connect(options).await?.down(n).await?;
+/// Takes back the last ones, but no jobs that nobody has spoken of.
+pub(crate) async fn down(
+    options: &PostgresOptions,
+    n: u32,
+    with_jobs: bool,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let mut migrator = Migrator::connect(options).await?;
+    let jobs = migrator.jobs().await?;
+    anyhow::ensure!(
+        jobs == 0 || with_jobs,
+        "there are {jobs} jobs, and a migration that is taken back deletes what it made, with every answer and receipt in it; \
+         stop the services, make a backup, then add --with-jobs"
+    );
+    let done = migrator.down(n).await?;
     tell("taken back", &done, as_json)
 }
 

@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -14,6 +15,9 @@ use beacon_spec::ReceiptSigner;
 use beacon_store::{OpenMode, PostgresStore, SqliteStore};
 
 use crate::{DatabaseConfig, keys};
+
+/// Between two looks at a database that does not answer yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a process does with the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +91,25 @@ impl Runtime {
     /// # Errors
     /// There is no URL, the server cannot be reached or refuses, or the schema is missing, older or newer.
     pub async fn connect(config: &DatabaseConfig, application: &str) -> anyhow::Result<Self> {
-        let store = Arc::new(PostgresStore::connect(config.options(application)?).await?);
+        let store = Arc::new(Self::patiently(config, application).await?);
         let (wakeups, clock) = (store.wakeups(), store.clock());
         Ok(Self::of(store, wakeups, clock))
+    }
+
+    /// A server that is starting, or failing over, is waited for as long as a connection would be.
+    async fn patiently(config: &DatabaseConfig, application: &str) -> anyhow::Result<PostgresStore> {
+        let clock = SystemClock::new();
+        loop {
+            let error = match PostgresStore::connect(config.options(application)?).await {
+                Ok(store) => return Ok(store),
+                Err(error) => error,
+            };
+            if !beacon_store::may_come_back(&error) || clock.monotonic().0 >= config.patience {
+                return Err(error.into());
+            }
+            tracing::warn!("{error}; trying again");
+            clock.sleep_until(clock.monotonic() + LOOK_AGAIN).await;
+        }
     }
 
     fn of<S: JobStore + WorkQueue + JobView + 'static>(
@@ -121,7 +141,11 @@ pub fn receipt_signer(path: &Path) -> anyhow::Result<Arc<ReceiptSigner>> {
 /// # Errors
 /// There is no such key yet, or it cannot be read.
 pub fn runner_public_key(path: &Path) -> anyhow::Result<String> {
-    anyhow::ensure!(path.exists(), "there is no {}; the first run on a database makes it", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "there is no {}; the first run on a database file makes it, and a deployment has one of its own: --runner-key FILE",
+        path.display()
+    );
     Ok(keys::load_or_create_runner_key(path)?.public_key_base64())
 }
 

@@ -6,7 +6,7 @@ use beacon_spec::Timestamp;
 
 use crate::{ServiceConfig, start_logs};
 
-/// It failed while it ran.
+/// It failed while it ran, or the database could not be reached at its start: started again, it may work.
 const FAILED: u8 = 1;
 /// It could not start.
 const UNUSABLE: u8 = 2;
@@ -47,6 +47,10 @@ where
     let code = runtime.block_on(async {
         let running = match start.await {
             Ok(running) => running,
+            Err(error) if is_passing(&error) => {
+                tell(name, &error);
+                return ExitCode::from(FAILED);
+            }
             Err(error) => return refuse(name, &error),
         };
         match running.await {
@@ -59,6 +63,11 @@ where
     });
     runtime.shutdown_background();
     code
+}
+
+/// Whether starting again later may help, with nothing changed.
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(beacon_store::may_come_back)
 }
 
 /// Tells why a service cannot start.

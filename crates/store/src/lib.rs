@@ -10,5 +10,5 @@ mod rules;
 mod sqlite;
 
 pub use memory::MemoryStore;
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{PostgresOptions, PostgresStore, may_come_back};
 pub use sqlite::{OpenMode, SqliteStore};

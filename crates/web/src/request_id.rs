@@ -16,12 +16,20 @@ pub(crate) fn current() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// Takes the caller's id if it is short and printable, else makes one.
+/// Takes the caller's id if it is short and printable, else makes one; writes a line about the request.
 pub(crate) async fn stamp(request: Request, next: Next) -> Response {
     let given = request.headers().get(HEADER).and_then(|id| id.to_str().ok());
     let fits = |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.chars().all(|c| c.is_ascii_graphic());
     let id = given.filter(fits).map_or_else(fresh, str::to_owned);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = CURRENT.scope(id.clone(), next.run(request)).await;
+    let status = response.status().as_u16();
+    // Probes come every few seconds for ever; what changes something, or fails, is worth a line.
+    if method == http::Method::GET && response.status().is_success() {
+        tracing::debug!(request_id = id, %method, path, status, "{method} {path}: {status}");
+    } else {
+        tracing::info!(request_id = id, %method, path, status, "{method} {path}: {status}");
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Access, EndpointsFile, Runtime, build_backends, interrupted, load_endpoints, raise_open_files,
+    Access, EndpointsFile, Place, Runtime, build_backends, interrupted, load_endpoints, raise_open_files,
 };
 use beacon_domain::{
     Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
@@ -41,9 +41,26 @@ pub(crate) async fn run(command: Run, as_json: bool) -> anyhow::Result<ExitCode>
     session.run(spec, plan, generation, None, as_json).await
 }
 
+/// On a database that others share nothing is made up: neither endpoints, nor a key that nobody knows.
+fn refuse_guesses(command: &Run) -> anyhow::Result<()> {
+    let place @ Place::Server(_) = database::place(&command.database) else { return Ok(()) };
+    anyhow::ensure!(
+        command.file.endpoints.is_some(),
+        "{place} is shared, and simulated answers do not belong there; add --endpoints FILE, or --db FILE for a rehearsal"
+    );
+    let key = database::runner_key(&command.database);
+    anyhow::ensure!(
+        key.exists(),
+        "there is no {}; give the key that signs the receipts of {place} as --runner-key FILE (`beacon keygen --out FILE` makes one)",
+        key.display()
+    );
+    Ok(())
+}
+
 impl Session {
     /// Opens the database and the endpoints.
     pub(crate) async fn open(command: &Run, spec: &VerifiedSpec) -> anyhow::Result<Self> {
+        refuse_guesses(command)?;
         let given = command.file.endpoints.as_deref().map(load_endpoints).transpose()?;
         let runtime = database::open(&command.database, Access::Run).await?;
         let (simulator, endpoints) = match given {

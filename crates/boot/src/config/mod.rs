@@ -64,12 +64,12 @@ impl ServiceConfig {
     /// What is wrong and where.
     pub fn read(file: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
         // Errors of the file alone name its line.
-        let of_file: Self = toml::from_str(file).map_err(|error| error.to_string())?;
+        let of_file: Self = toml::from_str(file).map_err(|error| placed(file, &error))?;
         let overrides = environment::settings(variables)?;
         if overrides.is_empty() {
             return of_file.checked();
         }
-        let table: toml::Table = toml::from_str(file).map_err(|error| error.to_string())?;
+        let table: toml::Table = toml::from_str(file).map_err(|error| placed(file, &error))?;
         let merged: Self = environment::merged(table, &overrides)?;
         merged.checked()
     }
@@ -87,6 +87,21 @@ impl ServiceConfig {
         self.worker.check()?;
         self.api.check()?;
         Ok(self)
+    }
+}
+
+/// Where and what, but of the line only the setting's name: its value may be a secret.
+fn placed(file: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return error.message().to_owned() };
+    let before = file.get(..span.start).unwrap_or(file);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let text = file.lines().nth(line - 1).unwrap_or_default();
+    let name = text.split_once('=').map(|(name, _)| name.trim());
+    let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    match name.filter(is_name) {
+        Some(name) => format!("line {line}, column {column} ({name}): {}", error.message()),
+        None => format!("line {line}, column {column}: {}", error.message()),
     }
 }
 

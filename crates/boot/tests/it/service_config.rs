@@ -78,3 +78,19 @@ fn the_effective_configuration_shows_no_secret() {
     }
     assert_eq!(config.database.url.as_ref().unwrap().reveal(), variables[0].1);
 }
+
+#[test]
+fn a_slip_in_the_file_is_told_by_its_place_and_never_with_the_line_that_may_hold_a_secret() {
+    let cases = [
+        ("[database]\nurl = \"postgres://beacon:s3cret@db/beacon\n", "line 2"),
+        (
+            "[api]\noperator_tokn = \"s3cret\"\n",
+            "line 2, column 1 (operator_tokn): unknown field `operator_tokn`",
+        ),
+    ];
+    for (file, place) in cases {
+        let error = ServiceConfig::read(file, std::iter::empty()).unwrap_err();
+
+        assert!(error.contains(place) && !error.contains("s3cret"), "{error}");
+    }
+}

@@ -97,6 +97,22 @@ impl Migrator {
         Ok(done)
     }
 
+    /// How many jobs there are.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn jobs(&self) -> Result<i64, StoreError> {
+        const TABLE: &str = "-- migrate::has_jobs
+            SELECT to_regclass('beacon.jobs') IS NOT NULL";
+        const COUNT: &str = "-- migrate::jobs
+            SELECT count(*) FROM beacon.jobs";
+        let count = async {
+            let is_there = self.client.query_typed_one(TABLE, &[]).await?.try_get::<_, bool>(0)?;
+            if is_there { self.client.query_typed_one(COUNT, &[]).await?.try_get(0) } else { Ok(0) }
+        };
+        count.await.map_err(|error| self.explain("migrate::jobs", error))
+    }
+
     /// Takes back the last `n` migrations; gives what it took back. Their tables and rows are gone.
     ///
     /// # Errors

@@ -96,10 +96,11 @@ impl Accept<'_> {
         let Some(nonce) = &spec.spec().nonce else { return Ok(()) };
         let (key, job) = (spec.public_key().as_slice(), self.acceptance.job.as_bytes().as_slice());
         let new = tx.execute(KEEP, &[(&key, Type::BYTEA), (nonce, Type::TEXT), (&job, Type::BYTEA)]).await?;
-        if new == 0 && self.acceptance.nonce_must_be_new {
-            return Err(StoreError::Replayed.into());
+        if new == 1 || !self.acceptance.nonce_must_be_new {
+            return Ok(());
         }
-        Ok(())
+        // Who has just used it may have been this same job, sent twice at once: look again.
+        if self.present(tx).await?.is_some() { Err(Fault::Raced) } else { Err(StoreError::Replayed.into()) }
     }
 
     async fn insert_job(&self, tx: &Tx, models: &[&ModelId]) -> Result<i64, Fault> {

@@ -96,6 +96,20 @@ impl Fault {
     }
 }
 
+/// Whether the database may answer later by itself: it could not be reached, or it is starting up or shutting down.
+/// Otherwise somebody must change something first.
+#[must_use]
+pub fn may_come_back(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source: Some(source), .. } = error else { return false };
+    match source.downcast_ref::<tokio_postgres::Error>() {
+        Some(error) => match error.as_db_error() {
+            Some(refusal) => matches!(refusal.code().code(), "57P01" | "57P02" | "57P03" | "53300"),
+            None => error.is_closed() || is_cut(error),
+        },
+        None => source.is::<tokio::time::error::Elapsed>() || source.is::<PoolError>(),
+    }
+}
+
 /// A `StoreError` with its source.
 pub(crate) fn unavailable(
     message: String,

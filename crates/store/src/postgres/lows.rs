@@ -39,6 +39,11 @@ pub(crate) struct Regions {
 type Guesses = HashMap<Vec<i32>, BTreeMap<Queue, u32>>;
 
 impl Lows {
+    pub(crate) fn forget(&self) {
+        locked(&self.lows).clear();
+        locked(&self.guesses).clear();
+    }
+
     pub(crate) fn guess(&self, places: &[i32]) -> BTreeMap<Queue, u32> {
         locked(&self.guesses).get(places).cloned().unwrap_or_default()
     }

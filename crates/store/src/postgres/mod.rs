@@ -42,6 +42,7 @@ use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
 
 use clock::ServerClock;
+pub use error::may_come_back;
 pub(crate) use error::{Fault, explain, unavailable};
 pub use options::PostgresOptions;
 pub(crate) use options::place;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use beacon_domain::{AccountId, Bound, Claim, Room};
+use beacon_domain::{AccountId, Bound, Claim, Room, StoreError};
 use tokio_postgres::types::Type;
 
 use super::{
@@ -61,6 +61,12 @@ impl Rooms {
             shared_room(tx, claim),
             Waiting::look(tx, &core.lows, places, claim.now)
         )?;
+        if !places.iter().all(|place| endpoints.contains_key(place)) {
+            // The tables were made anew under us: what we remember is of the old ones.
+            core.forget();
+            let message = "the endpoints' rows are not there any more, they are made again".to_owned();
+            return Err(StoreError::Unavailable { message, source: None }.into());
+        }
         Ok((Self { endpoints, shared, running, writes: BTreeMap::new(), gave: BTreeSet::new() }, waiting))
     }
 
@@ -97,6 +103,13 @@ impl Rooms {
         let lane = if given == 0 { held.stored[3].clone() } else { Some(super::codec::text(&held.lane)?) };
         let new = [Some(super::codec::text(&room.gate)?), account, maybe_text(bound.as_ref())?, lane];
         let limit = super::codec::int(room.limit);
+        if let Some(before) = held.limit.filter(|before| *before != limit) {
+            tracing::warn!(
+                endpoint = %room.endpoint, before, now = limit,
+                "this process has another limit for {} than the one before it; give all workers the same endpoints file",
+                room.endpoint
+            );
+        }
         if given == 0 && held.stored == new && held.limit == Some(limit) && !self.gave.contains(&endpoint) {
             self.writes.remove(&endpoint);
         } else {

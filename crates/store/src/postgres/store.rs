@@ -57,6 +57,17 @@ impl Core {
         }
     }
 
+    /// Forgets what was read.
+    pub(crate) fn forget(&self) {
+        locked(&self.numbers).clear();
+        locked(&self.accounts).clear();
+        locked(&self.live).clear();
+        locked(&self.endpoints).clear();
+        locked(&self.frozen).clear();
+        locked(&self.started).clear();
+        self.lows.forget();
+    }
+
     /// The numbers of endpoints, new or known, in the order asked.
     pub(crate) async fn endpoints(&self, ids: &[&EndpointId]) -> Result<Vec<i32>, StoreError> {
         let unknown: Vec<&EndpointId> = {

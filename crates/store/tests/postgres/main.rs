@@ -13,4 +13,5 @@ mod refusals;
 mod retention;
 mod sessions;
 mod sound;
+mod twins;
 mod workers;

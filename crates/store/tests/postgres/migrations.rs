@@ -1,5 +1,6 @@
 //! Migrations: there and back, two at once, and schemas that are refused (O1).
 
+use beacon_domain::{Batching, Clock as _, WorkQueue as _};
 use beacon_spec::Region;
 use beacon_store::{
     PostgresOptions, PostgresStore,
@@ -109,6 +110,25 @@ async fn a_store_runs_on_a_newer_schema_that_serves_it_and_a_migrator_leaves_tha
     for refusal in [ours.up().await.unwrap_err(), ours.verify().await.unwrap_err()] {
         assert!(refusal.to_string().contains("0002_next is newer"), "{refusal}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_was_connected_before_the_tables_were_made_anew_works_with_the_new_ones() {
+    let (options, _) = empty();
+    let (mut migrator, clock) = (migrator(&options).await, crate::workers::clock());
+    migrator.up().await.unwrap();
+    let store = PostgresStore::connect(options).await.unwrap();
+    let asked = beacon_testkit::claim(&["us-east/m"], 1, clock.now());
+    crate::workers::submit(&store, &clock, 1, 1, &["m"], Batching::Endpoint).await;
+    assert_eq!(store.claim(asked.clone()).await.unwrap().leases.len(), 1);
+
+    migrator.down(u32::MAX).await.unwrap();
+    migrator.up().await.unwrap();
+    let lost = store.claim(asked.clone()).await.unwrap_err();
+    crate::workers::submit(&store, &clock, 1, 1, &["m"], Batching::Endpoint).await;
+
+    assert!(lost.to_string().contains("made again"), "{lost}");
+    assert_eq!(store.claim(asked).await.unwrap().leases.len(), 1);
 }
 
 #[tokio::test]
