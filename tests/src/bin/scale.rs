@@ -37,6 +37,9 @@ const QUICK: Endpoints = Endpoints { call_s: 0.02, ..MODELS };
 /// Answers at once: what is measured is Beacon.
 const INSTANT: Endpoints = Endpoints { limit: |_| 32, call_s: 0.0 };
 
+/// A name, the endpoints, and what is done with them.
+type Case = (&'static str, Endpoints, fn(&mut Site<'_>));
+
 /// A place to run in.
 struct Site<'a> {
     cluster: &'a Cluster,
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     let cluster = Cluster::start(Sync::On).unwrap_or_else(|error| panic!("{error}"));
     let mut good = true;
-    let cases: [(&str, Endpoints, fn(&mut Site<'_>)); 5] = [
+    let cases: [Case; 5] = [
         ("accept", INSTANT, accept),
         ("use", MODELS, full_use),
         ("limits", QUICK, limits_under_kills),
