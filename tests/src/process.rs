@@ -47,6 +47,13 @@ fn build() -> BTreeMap<String, PathBuf> {
         ["build", "--quiet", "--locked", "--message-format=json", "--workspace", "--bins", "--examples"];
     let release = if cfg!(debug_assertions) { None } else { Some("--release") };
     let mut cargo = Command::new(cargo);
+    // What cargo tells this program about itself would be news to build scripts, and they would run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix)) {
+            cargo.env_remove(name.as_ref());
+        }
+    }
     let output = cargo.args(build).args(release).current_dir(root()).output().expect("cargo can be started");
     assert!(output.status.success(), "cargo cannot build the programs");
     let messages = output.stdout.split(|byte| *byte == b'\n');

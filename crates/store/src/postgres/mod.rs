@@ -191,7 +191,8 @@ impl WorkQueue for PostgresStore {
         let places = self.core.endpoints(&ids).await?;
         // The slots of what is being recorded are given to the claim that was asked for behind it.
         drop(self.core.recording.write().await);
-        let work = claim::ClaimWork { core: &self.core, claim: &claim, places: &places };
+        let work =
+            claim::ClaimWork { core: &self.core, claim: &claim, places: &places, careful: false.into() };
         let (claimed, jobs) = self.core.connections.run(&work).await?;
         self.signals.tell(jobs.into_iter().map(Topic::Job));
         Ok(claimed)

@@ -97,6 +97,11 @@ impl Core {
         started.extend(batches);
     }
 
+    /// What never changes about a job, if it is at hand.
+    pub(crate) fn known_frozen(&self, job: i64) -> Option<Arc<Frozen>> {
+        locked(&self.frozen).get(&job).cloned()
+    }
+
     /// What never changes about a job.
     pub(crate) async fn frozen(&self, tx: &Tx, job: i64) -> Result<Arc<Frozen>, Fault> {
         if let Some(frozen) = locked(&self.frozen).get(&job) {
