@@ -42,8 +42,10 @@ async fn main() {
     if runs("bloat") {
         bloat::report(&cluster).await;
     }
-    // "pinned-long" holds the snapshot for ten minutes.
-    if wanted.iter().any(|name| name == "pinned-long") {
+    // "pinned-long" holds the snapshot for ten minutes, "pinned-300" for five.
+    if wanted.iter().any(|name| name == "pinned-300") {
+        pinned::report(&cluster, Duration::from_secs(300)).await;
+    } else if wanted.iter().any(|name| name == "pinned-long") {
         pinned::report(&cluster, Duration::from_secs(600)).await;
     } else if runs("pinned") {
         pinned::report(&cluster, Duration::from_secs(60)).await;

@@ -50,9 +50,22 @@ pub(crate) async fn report(cluster: &Cluster, workers: u32, endpoints: u32) {
 
 /// Works with so many workers, each with a store of its own, until nothing is left or `most` are done by each.
 pub(crate) async fn drain(options: &PostgresOptions, workers: u32, endpoints: u32, most: u32) -> Worked {
+    drain_with(&stores(options, workers).await, endpoints, most).await
+}
+
+/// A store for each worker.
+pub(crate) async fn stores(options: &PostgresOptions, workers: u32) -> Vec<Arc<PostgresStore>> {
+    let mut stores = Vec::new();
+    for _ in 0..workers {
+        stores.push(Arc::new(PostgresStore::connect(options.clone()).await.unwrap()));
+    }
+    stores
+}
+
+/// The same with stores that were connected before, as workers are that live long.
+pub(crate) async fn drain_with(stores: &[Arc<PostgresStore>], endpoints: u32, most: u32) -> Worked {
     let mut running = tokio::task::JoinSet::new();
-    for worker in 0..workers {
-        let store = Arc::new(PostgresStore::connect(options.clone()).await.unwrap());
+    for (store, worker) in stores.iter().cloned().zip(0..) {
         running.spawn(async move { work(&store, worker, endpoints, most).await });
     }
     let mut sum = Worked::default();

@@ -7,7 +7,7 @@ use beacon_testkit::Cluster;
 
 use crate::{
     cluster::{empty, job, plain, store_with},
-    noop::drain,
+    noop::{drain_with, stores},
 };
 
 /// Done between two looks at the time.
@@ -30,6 +30,7 @@ pub(crate) async fn report(cluster: &Cluster, long: Duration) {
                 .await
                 .unwrap();
         }
+        let workers = stores(&options, 4).await;
         let clock = SystemClock::new();
         let (mut waiting, mut loads) = (LOAD, 1);
         let (mut curve, mut done, mut worked_for) = (Vec::new(), 0.0, Duration::ZERO);
@@ -41,7 +42,7 @@ pub(crate) async fn report(cluster: &Cluster, long: Duration) {
                 store.accept(job(&format!("load-{loads}"), LOAD, 1)).await.unwrap();
             }
             let start = clock.monotonic();
-            let worked = drain(&options, 4, 1, STEP / 4).await;
+            let worked = drain_with(&workers, 1, STEP / 4).await;
             let took = clock.monotonic().since(start);
             waiting -= worked.executions.min(waiting);
             let n = f64::from(worked.executions);
