@@ -91,7 +91,10 @@ mod tests {
         ] {
             let text = with_entry(list, 2, "add_x").unwrap();
 
-            assert!(text.contains("version: 1 }, Migration { version: 2, serves_from: 1, name: \"add_x\""), "{text}");
+            assert!(
+                text.contains("version: 1 }, Migration { version: 2, serves_from: 1, name: \"add_x\""),
+                "{text}"
+            );
             assert!(text.contains("0002_add_x.down.sql") && text.ends_with("];\nrest"), "{text}");
         }
     }
