@@ -283,7 +283,7 @@ fn programs_of_this_version_go_on_and_start_on_the_schema_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let (simulator, deployment) =
         deployment(folder.path(), "warm = { fixed_s = 0.1 }\nwhen_full = \"reject\"");
-    let (_, database) = deployment.url().rsplit_once("dbname=").unwrap();
+    let database = deployment.database();
     let api = deployment.start("beacon-api", &[]);
     let _before = deployment.start("beacon-worker", &[]);
     let job = api.submit(&deployment.sign(&unsigned()));

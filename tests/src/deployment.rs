@@ -58,12 +58,6 @@ impl Deployment {
         deployment
     }
 
-    /// How to reach the database.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The database's name.
     #[must_use]
     pub fn database(&self) -> &str {

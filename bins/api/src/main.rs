@@ -21,8 +21,8 @@ struct Args {
 
 const EXIT_CODES: &str = "Exit codes:
   0  stopped as asked
-  1  failed while it ran; the log says why
-  2  could not start: a setting, a file, a key or the database cannot be used";
+  1  failed while it ran, or the database was away at the start for longer than database.patience_s; start it again
+  2  could not start: a setting, a file, a key or the database cannot be used, until somebody changes it";
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -100,8 +100,7 @@ impl Site<'_> {
 
     /// What psql prints on the deployment's database.
     fn sql(&self, sql: &str) -> String {
-        let (_, database) = self.deployment.url().rsplit_once("dbname=").expect("the URL names a database");
-        self.cluster.sql(database, sql)
+        self.cluster.sql(self.deployment.database(), sql)
     }
 
     fn job(&self, name: &str, questions: u32, runs: u32) -> Vec<u8> {
