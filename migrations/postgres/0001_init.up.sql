@@ -128,18 +128,22 @@ CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)
 -- Small: there are never more live rows in it than calls in flight. Without `lease_until`, so that a renewal is a HOT update.
 CREATE INDEX executions_leased ON beacon.executions (endpoint, claimed) WHERE worker IS NOT NULL;
 
--- Append-only; the key refuses a second result.
+-- Append-only; the key refuses a second result. The attempt that ended the execution stands here as well: most executions
+-- have no other, and a row and a key more would cost as much as a short answer. `token` is that attempt's.
 CREATE TABLE beacon.results (
     job bigint NOT NULL,
+    token bigint,
     n int NOT NULL,
     receipt_hash bytea,
     answer text,
     error text,
     receipt text,
-    PRIMARY KEY (job, n)
+    attempt text,
+    PRIMARY KEY (job, n),
+    CONSTRAINT results_attempt_has_token CHECK ((token IS NULL) = (attempt IS NULL))
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
 
--- Append-only.
+-- Append-only: attempts that ended nothing, and those that came too late.
 CREATE TABLE beacon.attempts (
     job bigint NOT NULL,
     token bigint NOT NULL,
@@ -149,6 +153,11 @@ CREATE TABLE beacon.attempts (
     record text NOT NULL,
     PRIMARY KEY (job, n, number, token)
 ) WITH (autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
+
+CREATE VIEW beacon.every_attempt AS
+SELECT job, n, number, token, late, record FROM beacon.attempts
+UNION ALL
+SELECT job, n, (attempt::json ->> 'number')::int, token, false, attempt FROM beacon.results WHERE attempt IS NOT NULL;
 
 -- By the key's own bytes: a ring may give a key another id, and it is still the same key.
 CREATE TABLE beacon.nonces (

@@ -22,10 +22,8 @@ const CLAIM: &str = "WITH ready AS MATERIALIZED (SELECT job, n FROM beacon.execu
 const TAKE: &str =
     "UPDATE beacon.executions SET state = 'completed', resume = NULL, worker = NULL, lease_until = NULL
     FROM unnest($2::int4[]) AS done (n) WHERE job = $1 AND executions.n = done.n AND state = 'running'";
-const RESULTS: &str = "INSERT INTO beacon.results (job, n, receipt_hash, answer, receipt)
-    SELECT $1, n, decode(repeat('ab', 32), 'hex'), $3, $4 FROM unnest($2::int4[]) AS n";
-const ATTEMPTS: &str = "INSERT INTO beacon.attempts (job, n, number, token, late, record)
-    SELECT $1, n, 1, 1, false, $3 FROM unnest($2::int4[]) AS n";
+const RESULTS: &str = "INSERT INTO beacon.results (job, n, receipt_hash, answer, receipt, token, attempt)
+    SELECT $1, n, decode(repeat('ab', 32), 'hex'), $3, $4, 1, $5 FROM unnest($2::int4[]) AS n";
 const COUNTS: &str =
     "UPDATE beacon.batches SET queued = queued + $2, running = running + $3, completed = completed + $4
     WHERE job = $1 AND b = 0";
@@ -75,12 +73,12 @@ pub(crate) async fn report(cluster: &Cluster, workers: u32) {
 async fn work(options: &PostgresOptions, texts: &Texts) -> u32 {
     let client: Client = plain(options).await;
     client.batch_execute("SET jit = off").await.unwrap();
-    let statements = [CLAIM, TAKE, RESULTS, ATTEMPTS, COUNTS];
+    let statements = [CLAIM, TAKE, RESULTS, COUNTS];
     let mut prepared = Vec::new();
     for statement in statements {
         prepared.push(client.prepare(statement).await.unwrap());
     }
-    let [claim, take, results, attempts, counts] = prepared.try_into().unwrap();
+    let [claim, take, results, counts] = prepared.try_into().unwrap();
     let (endpoint, job, group) = (1_i32, 1_i64, i64::from(GROUP));
     let mut executions = 0;
     loop {
@@ -96,8 +94,7 @@ async fn work(options: &PostgresOptions, texts: &Texts) -> u32 {
         executions += places.len() as u32;
         client.batch_execute("BEGIN").await.unwrap();
         client.execute(&take, &[&job, &places]).await.unwrap();
-        client.execute(&results, &[&job, &places, &texts.answer, &texts.receipt]).await.unwrap();
-        client.execute(&attempts, &[&job, &places, &texts.attempt]).await.unwrap();
+        client.execute(&results, &[&job, &places, &texts.answer, &texts.receipt, &texts.attempt]).await.unwrap();
         client.execute(&counts, &[&job, &0_i32, &-n, &n]).await.unwrap();
         client.batch_execute("COMMIT").await.unwrap();
     }

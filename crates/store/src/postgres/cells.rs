@@ -87,7 +87,7 @@ impl Work for Records {
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<ExecutionRecord>, Fault> {
         const ATTEMPTS: &str = "-- cells::attempts
-            SELECT n, record FROM beacon.attempts WHERE job = $1 AND n BETWEEN $2 AND $3 ORDER BY n, number, token";
+            SELECT n, record FROM beacon.every_attempt WHERE job = $1 AND n BETWEEN $2 AND $3 ORDER BY n, number, token";
         const RESULTS: &str = "-- cells::results
             SELECT n, answer, error, receipt FROM beacon.results WHERE job = $1 AND n BETWEEN $2 AND $3";
         const WHY: &str = "-- cells::why

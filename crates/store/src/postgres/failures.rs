@@ -19,10 +19,10 @@ macro_rules! cause {
     () => {
         "LEFT JOIN beacon.results ON results.job = executions.job AND results.n = executions.n
         LEFT JOIN LATERAL (
-            SELECT attempts.record::json ->> 'error' AS error FROM beacon.attempts
-            WHERE attempts.job = executions.job AND attempts.n = executions.n AND NOT attempts.late
-                AND attempts.record::json #>> '{error,code}' <> 'deadline_passed'
-            ORDER BY attempts.number DESC, attempts.token DESC LIMIT 1) AS met
+            SELECT tried.record::json ->> 'error' AS error FROM beacon.every_attempt AS tried
+            WHERE tried.job = executions.job AND tried.n = executions.n AND NOT tried.late
+                AND tried.record::json #>> '{error,code}' <> 'deadline_passed'
+            ORDER BY tried.number DESC, tried.token DESC LIMIT 1) AS met
             ON coalesce(results.error::json ->> 'code', 'deadline_passed') = 'deadline_passed'
         CROSS JOIN LATERAL (SELECT coalesce(met.error, results.error) AS error) AS cause"
     };

@@ -17,7 +17,7 @@ use super::{
     error::Fault,
     locks::lock_jobs,
     record::{Cell, cell, token},
-    result::Results,
+    result::{Ended, Results},
     store::Core,
     transaction::{Kind, Tx, Work},
 };
@@ -180,7 +180,7 @@ impl Work for GiveBack<'_> {
             let (cell, state) = ((line.get(0)?, line.get(1)?), named(line, 3)?);
             deltas.moved((cell.0, line.get(2)?), ExecutionState::Running, state);
             if state == ExecutionState::Cancelled {
-                results.failed(cell, &budget_error(), None)?;
+                results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?;
             }
         }
         let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;

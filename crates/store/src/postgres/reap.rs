@@ -13,7 +13,7 @@ use super::{
     end::settle_batches,
     error::Fault,
     locks::lock_jobs,
-    result::Results,
+    result::{Ended, Results},
     transaction::{Kind, Tx, Work},
 };
 use crate::rules::{MOST_EXPIRIES, budget_error, poison_error};
@@ -94,8 +94,10 @@ impl Work for Expired {
             deltas.moved((cell.0, line.get(2)?), ExecutionState::Running, state);
             match state {
                 ExecutionState::Queued => reaped.leases_returned += 1,
-                ExecutionState::Failed => results.failed(cell, &poison_error(), None)?,
-                _ => results.failed(cell, &budget_error(), None)?,
+                ExecutionState::Failed => {
+                    results.push(cell, &Ended { error: Some(&poison_error()), ..Ended::default() })?;
+                }
+                _ => results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?,
             }
         }
         let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;

@@ -17,7 +17,7 @@ use super::{
     end::settle_batches,
     error::Fault,
     locks::{lock_job_rows, lock_jobs},
-    result::{Attempts, Results},
+    result::{Attempts, Ended, Results},
     stale::{Stale, stale},
     store::Core,
     transaction::{Kind, Tx, Work},
@@ -88,21 +88,25 @@ impl Record<'_> {
         for (cell, (_, recording)) in firsts {
             let Some((batch, state)) = taken.get(cell) else { continue };
             deltas.moved((cell.0, *batch), ExecutionState::Running, *state);
-            attempts.push(*cell, recording, false)?;
             let cost = recording.attempt.usage.cost_micros.map_or(0, |cost| cost.min(MOST_MICROS));
             let sum = costs.entry(cell.0).or_default();
             *sum = sum.saturating_add(i64::try_from(cost).unwrap_or(i64::MAX));
-            match &recording.outcome {
-                Outcome::Completed { answer, receipt } => results.answered(*cell, answer, receipt)?,
+            // Nothing of a job that is ending is tried again.
+            let budget = budget_error();
+            let ended = match &recording.outcome {
+                Outcome::Completed { answer, receipt } => {
+                    Ended { answer: Some(answer), receipt: Some(receipt), ..Ended::default() }
+                }
                 Outcome::Failed { error, receipt } | Outcome::TimedOut { error, receipt } => {
-                    results.failed(*cell, error, Some(receipt))?;
+                    Ended { error: Some(error), receipt: Some(receipt), ..Ended::default() }
                 }
-                // Nothing of a job that is ending is tried again.
-                Outcome::Retry { .. } if *state != ExecutionState::Queued => {
-                    results.failed(*cell, &budget_error(), None)?;
+                Outcome::Retry { .. } if *state == ExecutionState::Queued => {
+                    attempts.push(*cell, recording, false)?;
+                    continue;
                 }
-                Outcome::Retry { .. } => {}
-            }
+                Outcome::Retry { .. } => Ended { error: Some(&budget), ..Ended::default() },
+            };
+            results.push(*cell, &Ended { by: Some(recording), ..ended })?;
         }
         let ((), (), done) = futures::try_join!(attempts.write(tx), results.write(tx), deltas.change(tx))?;
         let ended = settle_batches(tx, &done, self.now).await?;

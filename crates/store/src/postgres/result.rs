@@ -1,15 +1,25 @@
-//! What is appended about executions: one result each, and every attempt.
+//! What is appended about executions: one result each, with the attempt that brought it, and every other attempt.
 
 use beacon_domain::{Answer, CallError, Recording};
 use beacon_spec::Receipt;
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::{int, text},
+    codec::{int, maybe_text, text},
     error::Fault,
     record::{Cell, token},
     transaction::Tx,
 };
+
+/// What ended an execution.
+#[derive(Debug, Default)]
+pub(crate) struct Ended<'a> {
+    pub(crate) answer: Option<&'a Answer>,
+    pub(crate) error: Option<&'a CallError>,
+    pub(crate) receipt: Option<&'a Receipt>,
+    /// The attempt that did, if one did.
+    pub(crate) by: Option<&'a Recording>,
+}
 
 /// Results to append, by columns.
 #[derive(Debug, Default)]
@@ -20,45 +30,29 @@ pub(crate) struct Results {
     answers: Vec<Option<String>>,
     errors: Vec<Option<String>>,
     receipts: Vec<Option<String>>,
+    tokens: Vec<Option<i64>>,
+    attempts: Vec<Option<String>>,
 }
 
 impl Results {
-    /// It was answered.
-    pub(crate) fn answered(&mut self, cell: Cell, answer: &Answer, receipt: &Receipt) -> Result<(), Fault> {
-        self.push(cell, Some(text(answer)?), None, Some(receipt))
-    }
-
-    /// It was not.
-    pub(crate) fn failed(
-        &mut self,
-        cell: Cell,
-        error: &CallError,
-        receipt: Option<&Receipt>,
-    ) -> Result<(), Fault> {
-        self.push(cell, None, Some(text(error)?), receipt)
-    }
-
-    fn push(
-        &mut self,
-        cell: Cell,
-        answer: Option<String>,
-        error: Option<String>,
-        receipt: Option<&Receipt>,
-    ) -> Result<(), Fault> {
+    /// One result.
+    pub(crate) fn push(&mut self, cell: Cell, ended: &Ended<'_>) -> Result<(), Fault> {
         self.jobs.push(cell.0);
         self.places.push(cell.1);
-        self.hashes.push(receipt.map(|receipt| receipt.hash().as_bytes().to_vec()));
-        self.answers.push(answer);
-        self.errors.push(error);
-        self.receipts.push(receipt.map(text).transpose()?);
+        self.hashes.push(ended.receipt.map(|receipt| receipt.hash().as_bytes().to_vec()));
+        self.answers.push(maybe_text(ended.answer)?);
+        self.errors.push(maybe_text(ended.error)?);
+        self.receipts.push(maybe_text(ended.receipt)?);
+        self.tokens.push(ended.by.map(|recording| token(recording.lease)));
+        self.attempts.push(maybe_text(ended.by.map(|recording| &recording.attempt))?);
         Ok(())
     }
 
     /// Appends them. A second result of an execution breaks the key.
     pub(crate) async fn write(&self, tx: &Tx) -> Result<(), Fault> {
         const WRITE: &str = "-- result::write
-            INSERT INTO beacon.results (job, n, receipt_hash, answer, error, receipt)
-            SELECT * FROM unnest($1::int8[], $2::int4[], $3::bytea[], $4::text[], $5::text[], $6::text[])";
+            INSERT INTO beacon.results (job, n, receipt_hash, answer, error, receipt, token, attempt)
+            SELECT * FROM unnest($1::int8[], $2::int4[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[])";
         if self.jobs.is_empty() {
             return Ok(());
         }
@@ -69,6 +63,8 @@ impl Results {
             (&self.answers as _, Type::TEXT_ARRAY),
             (&self.errors as _, Type::TEXT_ARRAY),
             (&self.receipts as _, Type::TEXT_ARRAY),
+            (&self.tokens as _, Type::INT8_ARRAY),
+            (&self.attempts as _, Type::TEXT_ARRAY),
         ];
         tx.execute(WRITE, &values).await.map(drop)
     }
@@ -86,7 +82,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// One attempt.
+    /// One attempt that ended nothing.
     pub(crate) fn push(&mut self, cell: Cell, recording: &Recording, late: bool) -> Result<(), Fault> {
         let mut attempt = recording.attempt.clone();
         attempt.late = late;

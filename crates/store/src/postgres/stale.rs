@@ -27,11 +27,12 @@ pub(crate) struct Stale<'a> {
 /// What becomes of each: a replay was recorded before, an answer after the end is kept as late, the rest is lost.
 pub(crate) async fn stale(tx: &Tx, others: &[Stale<'_>]) -> Result<Vec<(usize, Recorded)>, Fault> {
     const KNOWN: &str = "-- stale::known
-        SELECT asked.at, executions.state, attempts.late
+        SELECT asked.at, executions.state, coalesce(attempts.late, CASE WHEN results.token = asked.token THEN false END)
         FROM unnest($1::int4[], $2::int8[], $3::int4[], $4::int4[], $5::int8[]) AS asked (at, job, n, number, token)
         JOIN beacon.executions ON executions.job = asked.job AND executions.n = asked.n
         LEFT JOIN beacon.attempts ON attempts.job = asked.job AND attempts.n = asked.n
-            AND attempts.number = asked.number AND attempts.token = asked.token";
+            AND attempts.number = asked.number AND attempts.token = asked.token
+        LEFT JOIN beacon.results ON results.job = asked.job AND results.n = asked.n";
     if others.is_empty() {
         return Ok(Vec::new());
     }

@@ -26,11 +26,11 @@ const MUST_BE_EMPTY: [(&str, &str); 9] = [
     ),
     (
         "an attempt that counts was made under a token that was given",
-        "SELECT job, n FROM beacon.attempts JOIN beacon.executions USING (job, n) WHERE attempts.token > executions.token",
+        "SELECT job, n FROM beacon.every_attempt JOIN beacon.executions USING (job, n) WHERE every_attempt.token > executions.token",
     ),
     (
         "what is completed has one attempt that is not late",
-        "SELECT job, n FROM beacon.executions JOIN beacon.attempts USING (job, n) WHERE state = 'completed' AND NOT late
+        "SELECT job, n FROM beacon.executions JOIN beacon.every_attempt USING (job, n) WHERE state = 'completed' AND NOT late
          AND record::json ->> 'error' IS NULL GROUP BY job, n HAVING count(*) <> 1",
     ),
     ("a running execution has a lease, and no other has", "SELECT job, n FROM beacon.executions
@@ -47,7 +47,7 @@ const MUST_BE_EMPTY: [(&str, &str); 9] = [
     (
         "costs of jobs are those of their attempts in time",
         "SELECT no FROM beacon.jobs WHERE cost <> coalesce((SELECT sum(coalesce((record::json -> 'usage' ->> 'cost_micros')::bigint, 0))
-            FROM beacon.attempts WHERE job = no AND NOT late), 0)",
+            FROM beacon.every_attempt WHERE job = no AND NOT late), 0)",
     ),
 ];
 
