@@ -120,7 +120,7 @@ CREATE TABLE beacon.executions (
     worker text,
     resume text,
     PRIMARY KEY (job, n)
-) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX executions_queued ON beacon.executions (endpoint, job, not_before, n) WHERE state = 'queued';
 CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)

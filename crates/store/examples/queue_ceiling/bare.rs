@@ -94,7 +94,10 @@ async fn work(options: &PostgresOptions, texts: &Texts) -> u32 {
         executions += places.len() as u32;
         client.batch_execute("BEGIN").await.unwrap();
         client.execute(&take, &[&job, &places]).await.unwrap();
-        client.execute(&results, &[&job, &places, &texts.answer, &texts.receipt, &texts.attempt]).await.unwrap();
+        client
+            .execute(&results, &[&job, &places, &texts.answer, &texts.receipt, &texts.attempt])
+            .await
+            .unwrap();
         client.execute(&counts, &[&job, &0_i32, &-n, &n]).await.unwrap();
         client.batch_execute("COMMIT").await.unwrap();
     }

@@ -12,6 +12,7 @@ mod load;
 mod noop;
 mod peers;
 mod pinned;
+mod wal;
 
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ async fn main() {
             noop::report(&cluster, workers, 1).await;
             noop::report(&cluster, workers, 8).await;
         }
+    }
+    if runs("wal") {
+        wal::report(&cluster).await;
     }
     if wanted.iter().any(|name| name == "peers") {
         peers::report(&cluster);

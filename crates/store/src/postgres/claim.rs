@@ -73,7 +73,14 @@ impl Work for ClaimWork<'_> {
             }
             claimed.started = self.started(tx, &chosen, &frozen, &batches).await?;
             let (moved, now) = (moved(&chosen), At::from(self.claim.now));
-            let last = async { futures::try_join!(moved.write(tx, Some(now)), rooms.write(tx)) };
+            let last = async {
+                if known {
+                    moved.change(tx, Some(now)).await?;
+                } else {
+                    moved.write(tx, Some(now)).await?;
+                }
+                rooms.write(tx).await
+            };
             tx.finish(last).await?;
             self.core.note_started(moved.batches());
             claimed.leases = chosen
@@ -139,7 +146,7 @@ impl ClaimWork<'_> {
         let last = async {
             futures::try_join!(
                 self.take(tx, rooms, chosen, true),
-                wanted.write(tx, Some(now)),
+                wanted.change(tx, Some(now)),
                 rooms.write(tx)
             )
         };

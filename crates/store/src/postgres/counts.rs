@@ -1,4 +1,9 @@
 //! The counts that a batch carries: changed by groups, in the transaction that changes the executions.
+//!
+//! A batch's row, as an endpoint's, changes with every group. While somebody holds an old snapshot, nothing removes its
+//! former versions, and a look by key would visit them all. So such rows are looked for from their newest version on: a
+//! range of one key, backwards, one row (an equality would make the planner drop the order, and with it the direction).
+//! They are changed where they were found, under a lock that an earlier statement took.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +12,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::{counts, maybe_time},
+    codec::{At, counts, maybe_time},
     error::Fault,
     transaction::Tx,
 };
@@ -43,21 +48,21 @@ impl Deltas {
         self.0.keys().copied()
     }
 
-    /// Locks the batches, if that needs an order, and writes the changes to them. See [`Deltas::write`].
-    pub(crate) async fn change(&self, tx: &Tx) -> Result<Vec<BatchKey>, Fault> {
-        if self.0.len() > 1 {
-            self.hold(tx).await?;
-        }
-        self.write(tx, None).await
+    /// Locks the batches and writes the changes to them, in one go. `start` sets the first dispatch where there is none
+    /// yet. Gives the batches that have nothing open any more.
+    pub(crate) async fn change(&self, tx: &Tx, start: Option<At>) -> Result<Vec<BatchKey>, Fault> {
+        futures::try_join!(self.hold(tx), self.write(tx, start)).map(|(_, done)| done)
     }
 
     /// Locks the batches in the order of their keys.
     pub(crate) async fn hold(&self, tx: &Tx) -> Result<BTreeMap<BatchKey, HeldBatch>, Fault> {
         const HOLD: &str = "-- counts::hold
-            SELECT job, b, blocked, queued, running, completed, failed, cancelled, timed_out, unsupported, started_at,
-                (SELECT ended_at FROM beacon.batches AS before WHERE before.job = batches.job AND before.b = batches.b - 1)
-            FROM beacon.batches JOIN unnest($1::int8[], $2::int4[]) AS wanted (job, b) USING (job, b)
-            ORDER BY job, b FOR NO KEY UPDATE OF batches";
+            SELECT held.*, (SELECT ended_at FROM beacon.batches AS before
+                WHERE before.job = held.job AND before.b BETWEEN held.b - 1 AND held.b - 1 ORDER BY before.b DESC LIMIT 1)
+            FROM (SELECT job, b FROM unnest($1::int8[], $2::int4[]) AS wanted (job, b) ORDER BY job, b) AS wanted
+            CROSS JOIN LATERAL (SELECT job, b, blocked, queued, running, completed, failed, cancelled, timed_out, unsupported,
+                    started_at FROM beacon.batches WHERE job = wanted.job AND b BETWEEN wanted.b AND wanted.b
+                ORDER BY b DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
         let (jobs, places): (Vec<i64>, Vec<i32>) = self.batches().unzip();
         let held = tx.rows(HOLD, &[(&jobs, Type::INT8_ARRAY), (&places, Type::INT4_ARRAY)]).await?;
         let batch = |line: &super::transaction::Line| {
@@ -71,21 +76,18 @@ impl Deltas {
         held.iter().map(batch).collect()
     }
 
-    /// Writes the changes to held batches. `start` sets the first dispatch where there is none yet. Gives the batches
-    /// that have nothing open any more.
-    pub(crate) async fn write(
-        &self,
-        tx: &Tx,
-        start: Option<super::codec::At>,
-    ) -> Result<Vec<BatchKey>, Fault> {
+    /// Writes the changes to held batches. See [`Deltas::change`].
+    pub(crate) async fn write(&self, tx: &Tx, start: Option<At>) -> Result<Vec<BatchKey>, Fault> {
         const WRITE: &str = "-- counts::write
             UPDATE beacon.batches SET queued = batches.queued + more.queued, running = batches.running + more.running,
                 completed = batches.completed + more.completed, failed = batches.failed + more.failed,
                 cancelled = batches.cancelled + more.cancelled, timed_out = batches.timed_out + more.timed_out,
                 started_at = coalesce(started_at, $9)
-            FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::int4[])
-                AS more (job, b, queued, running, completed, failed, cancelled, timed_out)
-            WHERE batches.job = more.job AND batches.b = more.b
+            FROM (SELECT wanted.*, (SELECT ctid FROM beacon.batches WHERE batches.job = wanted.job
+                    AND batches.b BETWEEN wanted.b AND wanted.b ORDER BY batches.b DESC LIMIT 1) AS place
+                FROM unnest($1::int8[], $2::int4[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::int4[], $8::int4[])
+                    AS wanted (job, b, queued, running, completed, failed, cancelled, timed_out)) AS more
+            WHERE batches.ctid = more.place
             RETURNING batches.job, batches.b, blocked + batches.queued + batches.running";
         let (jobs, places): (Vec<i64>, Vec<i32>) = self.batches().unzip();
         let column = |at: usize| self.0.values().map(|counts| counts[at]).collect::<Vec<i32>>();

@@ -183,7 +183,7 @@ impl Work for GiveBack<'_> {
                 results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?;
             }
         }
-        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;
+        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx, None))?;
         settle_batches(tx, &done, self.not_before).await?;
         Ok(u32::try_from(lines.len()).unwrap_or(u32::MAX))
     }

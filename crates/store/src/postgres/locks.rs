@@ -49,7 +49,9 @@ pub(crate) async fn lock_jobs(
 /// Locks the rows of jobs in the order of their numbers.
 pub(crate) async fn lock_job_rows(tx: &Tx, jobs: &BTreeSet<i64>) -> Result<(), Fault> {
     const LOCK: &str = "-- locks::job_rows
-        SELECT no FROM beacon.jobs WHERE no = ANY($1) ORDER BY no FOR NO KEY UPDATE";
+        SELECT held.no FROM (SELECT no FROM unnest($1::int8[]) AS no ORDER BY no) AS wanted
+        CROSS JOIN LATERAL (SELECT no FROM beacon.jobs WHERE no BETWEEN wanted.no AND wanted.no
+            ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
     let jobs: Vec<i64> = jobs.iter().copied().collect();
     if !jobs.is_empty() {
         tx.rows(LOCK, &[(&jobs, Type::INT8_ARRAY)]).await?;

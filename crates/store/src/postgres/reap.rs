@@ -100,7 +100,7 @@ impl Work for Expired {
                 _ => results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?,
             }
         }
-        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx))?;
+        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx, None))?;
         let ended = settle_batches(tx, &done, self.now).await?;
         ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         Ok(reaped)

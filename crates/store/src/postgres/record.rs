@@ -108,7 +108,8 @@ impl Record<'_> {
             };
             results.push(*cell, &Ended { by: Some(recording), ..ended })?;
         }
-        let ((), (), done) = futures::try_join!(attempts.write(tx), results.write(tx), deltas.change(tx))?;
+        let ((), (), done) =
+            futures::try_join!(attempts.write(tx), results.write(tx), deltas.change(tx, None))?;
         let ended = settle_batches(tx, &done, self.now).await?;
         let opened = ended.opened;
         ended.report(&mut report.batches_done, &mut report.jobs_ended);
@@ -126,10 +127,16 @@ impl Record<'_> {
     ) -> Result<(), Fault> {
         const JOBS: &str = "-- record::job_costs
             UPDATE beacon.jobs SET cost = jobs.cost + least(more.cost, $3 - jobs.cost)
-            FROM unnest($1::int8[], $2::int8[]) AS more (job, cost)
-            WHERE no = more.job
+            FROM (SELECT wanted.cost, (SELECT ctid FROM beacon.jobs WHERE no BETWEEN job AND job ORDER BY no DESC LIMIT 1) AS place
+                FROM unnest($1::int8[], $2::int8[]) AS wanted (job, cost)) AS more
+            WHERE jobs.ctid = more.place
             RETURNING no, reason IS NULL AND ended_at IS NULL AND coalesce(jobs.cost >= cost_cap, false)";
+        const HOLD_DAY: &str = "-- record::hold_day
+            SELECT day FROM beacon.spend WHERE day BETWEEN $1 AND $1 ORDER BY day DESC LIMIT 1 FOR NO KEY UPDATE";
         const DAY: &str = "-- record::day_cost
+            UPDATE beacon.spend SET micros = spend.micros + least($2, $3 - spend.micros) WHERE ctid =
+                (SELECT ctid FROM beacon.spend WHERE day BETWEEN $1 AND $1 ORDER BY day DESC LIMIT 1)";
+        const NEW_DAY: &str = "-- record::new_day
             INSERT INTO beacon.spend (day, micros) VALUES ($1, $2)
             ON CONFLICT (day) DO UPDATE SET micros = spend.micros + least(excluded.micros, $3 - spend.micros)";
         costs.retain(|_, cost| *cost > 0);
@@ -158,7 +165,11 @@ impl Record<'_> {
         }
         // The day's row is everybody's: it is held for the commit only.
         let (day, sum) = (day(self.now), more.iter().fold(0_i64, |sum, more| sum.saturating_add(*more)));
-        tx.execute(DAY, &[(&day, Type::INT8), (&sum, Type::INT8), (&most, Type::INT8)]).await?;
+        let values = [(&day as _, Type::INT8), (&sum as _, Type::INT8), (&most as _, Type::INT8)];
+        let (_, added) = futures::try_join!(tx.rows(HOLD_DAY, &values[..1]), tx.execute(DAY, &values))?;
+        if added == 0 {
+            tx.execute(NEW_DAY, &values).await?;
+        }
         Ok(())
     }
 
@@ -196,6 +207,8 @@ pub(crate) fn cell(numbers: &HashMap<JobId, i64>, lease: LeaseKey) -> Option<Cel
 async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<Taken, Fault> {
     // `coalesce` keeps the planner from the index of what runs, which is small but for what vacuum could not remove yet.
     const TAKE: &str = "-- record::take
+        WITH jobs AS MATERIALIZED (SELECT job, (SELECT reason FROM beacon.jobs
+                WHERE no BETWEEN job AND job ORDER BY no DESC LIMIT 1) AS reason FROM unnest($8::int8[]) AS job)
         UPDATE beacon.executions SET
             state = CASE WHEN new.state = 'queued' AND jobs.reason IS NOT NULL THEN 'cancelled' ELSE new.state END,
             not_before = CASE WHEN new.state = 'queued' AND jobs.reason IS NULL THEN new.not_before ELSE executions.not_before END,
@@ -203,7 +216,7 @@ async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<T
             lease_until = NULL
         FROM unnest($1::int8[], $2::int4[], $3::int8[], $4::text[], $5::timestamptz[], $6::int4[], $7::int4[])
             AS new (job, n, token, state, not_before, failed, throttled)
-        JOIN beacon.jobs ON jobs.no = new.job
+        JOIN jobs USING (job)
         WHERE executions.job = new.job AND executions.n = new.n AND executions.token = new.token
             AND coalesce(executions.state, '') = 'running'
         RETURNING executions.job, executions.n, executions.batch, executions.state";
@@ -225,6 +238,9 @@ async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<T
         failed.push(i32::from(counts == Some(true)));
         throttled.push(i32::from(counts == Some(false)));
     }
+    // The cells are in order.
+    let mut distinct = jobs.clone();
+    distinct.dedup();
     let lines = tx
         .rows(
             TAKE,
@@ -236,6 +252,7 @@ async fn take(tx: &Tx, firsts: &BTreeMap<Cell, (usize, &Recording)>) -> Result<T
                 (&times, Type::TIMESTAMPTZ_ARRAY),
                 (&failed, Type::INT4_ARRAY),
                 (&throttled, Type::INT4_ARRAY),
+                (&distinct, Type::INT8_ARRAY),
             ],
         )
         .await?;

@@ -128,9 +128,11 @@ impl Rooms {
         const WRITE: &str = "-- room::write
             UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
                 bound = new.bound, lane = new.lane, claims = new.claims
-            FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[])
-                AS new (no, max_in_flight, gate, account, bound, lane, claims)
-            WHERE endpoints.no = new.no";
+            FROM (SELECT wanted.*, (SELECT ctid FROM beacon.endpoints
+                    WHERE endpoints.no BETWEEN wanted.no AND wanted.no ORDER BY endpoints.no DESC LIMIT 1) AS place
+                FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[])
+                    AS wanted (no, max_in_flight, gate, account, bound, lane, claims)) AS new
+            WHERE endpoints.ctid = new.place";
         if self.writes.is_empty() {
             return Ok(());
         }
@@ -187,8 +189,9 @@ async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault>
 
 async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
     const LOCK: &str = "-- room::lock_endpoints
-        SELECT no, max_in_flight, gate, account, bound, lane, claims FROM beacon.endpoints WHERE no = ANY($1)
-        ORDER BY no FOR NO KEY UPDATE";
+        SELECT held.* FROM (SELECT no FROM unnest($1::int4[]) AS no ORDER BY no) AS wanted
+        CROSS JOIN LATERAL (SELECT no, max_in_flight, gate, account, bound, lane, claims FROM beacon.endpoints
+            WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
     let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
     let held = |line: &super::transaction::Line| {
         let lane: Option<String> = line.get(5)?;
@@ -209,7 +212,8 @@ async fn running(
 ) -> Result<HashMap<i32, (Option<String>, u32)>, Fault> {
     const RUNNING: &str = "-- room::running
         SELECT asked.no, account, live.n, live.low
-        FROM (SELECT no, account FROM beacon.endpoints WHERE no = ANY($1)
+        FROM (SELECT wanted.no, (SELECT account FROM beacon.endpoints
+                WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1) FROM unnest($1::int4[]) AS wanted (no)
             UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked
         LEFT JOIN unnest($3::int4[], $4::int8[]) AS known (no, low) ON known.no = asked.no
         CROSS JOIN LATERAL (SELECT count(*) AS n, min(claimed) AS low FROM beacon.executions
@@ -236,7 +240,7 @@ async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
     const ALL: &str = "-- room::all_running
         SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL";
     const SPENT: &str = "-- room::spent
-        SELECT micros FROM beacon.spend WHERE day = $1";
+        SELECT micros FROM beacon.spend WHERE day BETWEEN $1 AND $1 ORDER BY day DESC LIMIT 1";
     let mut shared = SharedRoom { worker: claim.at_most, global: u32::MAX, spendable: true };
     if let Some(limit) = claim.global_limit {
         shared.global = limit.saturating_sub(super::codec::big(&tx.one(ALL, &[]).await?, 0)?);
