@@ -167,22 +167,47 @@ fn a_cancel_over_http_ends_the_calls_of_a_worker_in_another_process() {
     );
 }
 
+#[test]
+fn a_job_is_shown_with_its_own_calls_in_flight_and_not_with_those_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 3000.0 }");
+    let api = deployment.start("beacon-api", &[]);
+    let _worker = deployment.start("beacon-worker", &[]);
+    let busy = api.submit(&deployment.sign(&unsigned()));
+    simulator.reaches("in_flight", 6);
+    let other = std::fs::read_to_string(unsigned()).unwrap().replace("two-questions-example", "other");
+    std::fs::write(folder.path().join("other.json"), other).unwrap();
+    let cancelled = api.submit(&deployment.sign(&folder.path().join("other.json")));
+    let _ = api.ask("POST", &format!("/api/v1/jobs/{cancelled}/cancel"), b"");
+
+    let calls = |job: &str| {
+        let shown = deployment.beacon(&["show", job]).stdout;
+        (shown.matches(", 1 in flight").count(), shown.matches(", 0 in flight").count())
+    };
+
+    assert_eq!((calls(&busy), calls(&cancelled)), ((6, 0), (0, 6)));
+}
+
 // A6, O1, O2: nothing starts half-configured, and each refusal says what to do.
 #[test]
 fn a_service_that_lacks_something_refuses_to_start_and_says_what() {
     let folder = tempfile::tempdir().unwrap();
     let (_simulator, deployment) = deployment(folder.path(), "");
     std::fs::copy(root().join("examples/keys.json"), folder.path().join("example-ring.json")).unwrap();
+    std::fs::write(folder.path().join("empty-ring.json"), "[]").unwrap();
     let empty = Cluster::shared().url(&Cluster::shared().database(None));
 
     for (program, setting, value, message) in [
         ("beacon-worker", "BEACON__DATABASE__URL", "", "database.url"),
-        ("beacon-worker", "BEACON__DATABASE__URL", empty.as_str(), "run the migrations up"),
+        ("beacon-worker", "BEACON__DATABASE__URL", empty.as_str(), "run `beacon-migrate up`"),
         ("beacon-worker", "BEACON__WORKER__RUNNER_KEY", "none.key", "beacon keygen"),
         ("beacon-worker", "BEACON__WORKER__SERVES", "[\"x\"]", "lacks: x"),
         ("beacon-worker", "BEACON__WORKER__SLOTS", "0", "worker.slots"),
         ("beacon-worker", "BEACON__ENDPOINTS", "none.toml", "none.toml"),
         ("beacon-api", "BEACON__API__KEYS", "example-ring.json", "example key"),
+        ("beacon-api", "BEACON__API__KEYS", "empty-ring.json", "the ring is empty"),
+        ("beacon-worker", "BEACON__WORKER__SLOTS", "0", "the variable BEACON__WORKER__SLOTS"),
+        ("beacon-worker", "BEACON__DATABASE__URL", "mysql://db/beacon", "Beacon needs PostgreSQL"),
         ("beacon-api", "BEACON__API__KEYS", "none.json", "none.json"),
         ("beacon-api", "BEACON__API__OPERATOR_TOKEN", "short", "32 characters"),
         ("beacon-api", "BEACON__API__LISTN", "x", "BEACON__API__LISTN"),
@@ -191,6 +216,78 @@ fn a_service_that_lacks_something_refuses_to_start_and_says_what() {
         assert_eq!(refused.code, Some(2), "{setting}={value}: {}", refused.stderr);
         assert!(refused.stderr.contains(message), "{setting}={value}: {}", refused.stderr);
     }
+}
+
+#[test]
+fn every_service_prints_its_configuration_by_the_same_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "");
+
+    for program in ["beacon-api", "beacon-worker", "beacon-migrate"] {
+        let printed = deployment.run(program, &["--print-config"], &[]);
+        assert_eq!(printed.code, Some(0), "{program}: {}", printed.stderr);
+        assert!(
+            printed.stdout.contains("[database]") && printed.stdout.contains("user=postgres"),
+            "{program}"
+        );
+    }
+    let nothing = deployment.run("beacon-migrate", &[], &[]);
+    assert_eq!(nothing.code, Some(2), "{}", nothing.stdout);
+    assert!(nothing.stderr.contains("up, down, status, verify or prune"), "{}", nothing.stderr);
+}
+
+// A6: it stays ready, because the other endpoints are served; what it cannot reach costs no execution its attempts.
+#[test]
+fn a_worker_that_reaches_no_endpoint_fails_nothing_and_says_which_are_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (simulator, deployment) = deployment(folder.path(), "warm = { fixed_s = 0.05 }");
+    let right = std::fs::read_to_string(&simulator.endpoints).unwrap();
+    let wrong = right.replace(&simulator.addr().to_string(), "127.0.0.1:1");
+    std::fs::write(folder.path().join("wrong.toml"), wrong).unwrap();
+    let api = deployment.start("beacon-api", &[("BEACON__API__BATCHING", "endpoint")]);
+    let blind = deployment.start("beacon-worker", &[("BEACON__ENDPOINTS", "wrong.toml")]);
+
+    let job = api.submit(&deployment.sign(&unsigned()));
+    let failing = loop {
+        let (status, ready) = blind.ask("GET", "/ready", b"");
+        assert_eq!((status, &ready["status"]), (200, &"ready".into()), "{ready}");
+        let failing = ready["failing_endpoints"].as_array().unwrap().clone();
+        if failing.len() == SIX_CELLS.len() {
+            break failing;
+        }
+        between_looks();
+    };
+    let (_, waiting) = api.ask("GET", &format!("/api/v1/jobs/{job}"), b"");
+    let _seeing = deployment.start("beacon-worker", &[]);
+    let ended = api.ended(&job);
+
+    assert_eq!(failing[0]["error"], "connect_refused", "{failing:?}");
+    assert_eq!(waiting["job"]["counts"]["failed"], 0, "{waiting}");
+    assert_eq!(
+        blind.log().matches("keeps failing").count(),
+        SIX_CELLS.len(),
+        "once for each: {}",
+        blind.log()
+    );
+    assert_eq!(ended["counts"]["completed"], 12, "{ended}");
+}
+
+// A6: readiness says what is missing.
+#[test]
+fn a_service_whose_schema_was_taken_away_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), "");
+    let services = ["beacon-api", "beacon-worker"].map(|program| deployment.start(program, &[]));
+
+    let down = deployment.run("beacon-migrate", &["down", "99"], &[]);
+    let answers = services.map(|service| service.ask("GET", "/ready", b""));
+
+    assert_eq!(down.code, Some(0), "{}", down.stderr);
+    for (status, answer) in &answers {
+        assert_eq!(*status, 503, "{answer}");
+        assert!(answer.to_string().contains("run `beacon-migrate up`"), "{answer}");
+    }
+    assert_eq!(answers[0].1["error"]["code"], "schema_missing");
 }
 
 // A6: exit code 2 says that something must be changed; a database that is away comes back by itself.
@@ -247,26 +344,34 @@ fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed(
 
     let refused = deployment.run("beacon-migrate", &["down", "1"], &[]);
     let kept = deployment.run("beacon-migrate", &["prune", "--older-than-days", "1"], &[]);
+    let unsure = deployment.run("beacon-migrate", &["prune", "--older-than-days", "0"], &[]);
     let pruned = deployment.run(
         "beacon-migrate",
-        &["prune", "--older-than-days", "0", "--export", "old", "--json"],
+        &["prune", "--older-than-days", "0", "--yes", "--export", "old", "--json"],
         &[],
     );
     let jobs = deployment.beacon(&["jobs"]);
     let down = deployment.run("beacon-migrate", &["down", "1"], &[]);
     let pending = deployment.run("beacon-migrate", &["verify"], &[]);
     let up = deployment.run("beacon-migrate", &["up", "--json"], &[]);
-    let verified = deployment.run("beacon-migrate", &["verify"], &[]);
+    let fits = deployment.run("beacon-migrate", &["verify"], &[]);
 
     assert_eq!(refused.code, Some(2), "{}", refused.stdout);
     assert!(refused.stderr.contains("there are 1 jobs") && refused.stderr.contains("--with-jobs"));
     assert!(kept.stdout.contains("removed 0 of 0"), "{}{}", kept.stdout, kept.stderr);
+    assert_eq!(unsure.code, Some(2), "{}", unsure.stdout);
+    assert!(unsure.stderr.contains("every job that has ended, 1 now") && unsure.stderr.contains("--yes"));
     assert_eq!(pruned.json()["removed"], 1, "{}", pruned.stderr);
     assert!(jobs.stdout.contains("no jobs"), "{}", jobs.stdout);
     let receipts = std::fs::read_to_string(folder.path().join(format!("old/{id}.receipts.jsonl"))).unwrap();
     let results = std::fs::read_to_string(folder.path().join(format!("old/{id}.results.jsonl"))).unwrap();
     assert_eq!((receipts.lines().count(), results.lines().count()), (13, 12));
-    assert_eq!((down.code, pending.code, up.code, verified.code), (Some(0), Some(2), Some(0), Some(0)));
+    let signed = std::fs::read(folder.path().join(format!("old/{id}.signed.json"))).unwrap();
+    assert_eq!(signed, std::fs::read(folder.path().join("job.json")).unwrap(), "the bytes as they arrived");
+    let (receipts, signed) = (format!("old/{id}.receipts.jsonl"), format!("old/{id}.signed.json"));
+    let verified = deployment.beacon(&["verify", &receipts, "--job", &signed, "--json"]);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.stdout, verified.stderr);
+    assert_eq!((down.code, pending.code, up.code, fits.code), (Some(0), Some(2), Some(0), Some(0)));
     assert!(pending.stderr.contains("is not applied"), "{}", pending.stderr);
 }
 

@@ -167,6 +167,10 @@ pub(crate) struct Run {
     /// memory and no call is started
     #[arg(long, default_value_t = 300)]
     pub(crate) patience: u64,
+    /// Seconds that an endpoint may be away (no connection, a stopped app) before executions fail by it; until then they
+    /// wait, and none of their attempts is used up
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) endpoint_patience: u64,
 }
 
 #[derive(Debug, Group)]

@@ -179,7 +179,7 @@ fn rows(progress: &Progress) -> Vec<Row> {
         row(format!("  {}. {}", batch.number, batch.question), &batch.counts, state)
     }));
     rows.extend(progress.endpoints.iter().map(|endpoint| {
-        let note = format!("{} in flight", endpoint.in_flight);
+        let note = format!("{} in flight", endpoint.counts.running);
         row(format!("  {} {}", endpoint.region, endpoint.model), &endpoint.counts, &note)
     }));
     rows

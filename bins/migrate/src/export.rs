@@ -1,4 +1,5 @@
-//! Writing a job out before it is removed: what `beacon results --format jsonl` and `beacon receipts` print.
+//! Writing a job out before it is removed: its signed bytes, and what `beacon results --format jsonl` and `beacon receipts`
+//! print. `beacon verify ID.receipts.jsonl --job ID.signed.json` checks it without a database.
 
 use std::{
     fs::{self, File},
@@ -15,12 +16,23 @@ const PAGE: u32 = 500;
 /// Writes the job's files, whole and on disk, or fails.
 pub(crate) async fn export(store: &PostgresStore, job: &JobSummary, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let [results, receipts] =
-        ["results", "receipts"].map(|what| folder.join(format!("{}.{what}.jsonl", job.id)));
-    let written = write(store, job, &results, &receipts).await;
-    written.with_context(|| {
+    let [signed, results, receipts] = ["signed.json", "results.jsonl", "receipts.jsonl"]
+        .map(|what| folder.join(format!("{}.{what}", job.id)));
+    let written = async {
+        write_signed(store, job, &signed).await?;
+        write(store, job, &results, &receipts).await
+    };
+    written.await.with_context(|| {
         format!("cannot export job {} to {}; nothing of it was removed", job.id, folder.display())
     })
+}
+
+/// The bytes as they arrived; receipts name their digest.
+async fn write_signed(store: &PostgresStore, job: &JobSummary, path: &Path) -> anyhow::Result<()> {
+    let bytes = store.signed_spec(job.id).await?.context("the database has no signed bytes of it")?;
+    let mut file = File::create(path)?;
+    file.write_all(&bytes)?;
+    Ok(file.sync_all()?)
 }
 
 async fn write(

@@ -7,7 +7,7 @@ mod schema;
 use std::{path::PathBuf, process::ExitCode};
 
 use beacon_boot::ServiceConfig;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 
 /// Changes the schema of a shared PostgreSQL database, one program at a time, and only on purpose: no other program of
 /// Beacon does.
@@ -20,8 +20,11 @@ struct Args {
     /// Print one JSON object instead of text
     #[arg(long, global = true)]
     json: bool,
+    /// Print the effective configuration without secrets, and end
+    #[arg(long)]
+    print_config: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -46,8 +49,6 @@ enum Command {
     Verify,
     /// Remove jobs that ended long ago, in small steps
     Prune(prune::Prune),
-    /// Print the effective configuration without secrets
-    PrintConfig,
 }
 
 fn main() -> ExitCode {
@@ -56,25 +57,28 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return beacon_boot::refuse("beacon-migrate", &error.into()),
     };
-    if matches!(args.command, Command::PrintConfig) {
+    if args.print_config {
         return beacon_boot::print_config("beacon-migrate", &config);
     }
+    let Some(command) = args.command else {
+        let missing = "say what to do: up, down, status, verify or prune; or --print-config";
+        Args::command().error(ErrorKind::MissingSubcommand, missing).exit()
+    };
     let _logs = beacon_boot::start_logs("warn", config.log.format);
     // All of it is the start: whatever fails, the exit code says that it was not done.
     beacon_boot::run("beacon-migrate", async move {
-        dispatch(&args, &config).await?;
+        dispatch(&command, args.json, &config).await?;
         Ok(async { Ok(()) })
     })
 }
 
-async fn dispatch(args: &Args, config: &ServiceConfig) -> anyhow::Result<()> {
+async fn dispatch(command: &Command, as_json: bool, config: &ServiceConfig) -> anyhow::Result<()> {
     let options = config.database.options("beacon-migrate")?;
-    match &args.command {
-        Command::Up => schema::up(&options, args.json).await,
-        Command::Down { n, with_jobs } => schema::down(&options, *n, *with_jobs, args.json).await,
-        Command::Status => schema::status(&options, args.json).await,
-        Command::Verify => schema::verify(&options, args.json).await,
-        Command::Prune(prune) => prune.run(options, args.json).await,
-        Command::PrintConfig => Ok(()),
+    match command {
+        Command::Up => schema::up(&options, as_json).await,
+        Command::Down { n, with_jobs } => schema::down(&options, *n, *with_jobs, as_json).await,
+        Command::Status => schema::status(&options, as_json).await,
+        Command::Verify => schema::verify(&options, as_json).await,
+        Command::Prune(prune) => prune.run(options, as_json).await,
     }
 }

@@ -1,8 +1,12 @@
 //! Retention: jobs that ended long ago are removed, after they were written out if that is asked.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use beacon_domain::{JobFilter, JobSummary, JobView};
 use beacon_spec::Timestamp;
 use beacon_store::{PostgresOptions, PostgresStore};
@@ -21,12 +25,15 @@ pub(crate) struct Prune {
     /// Jobs that ended more than so many days ago
     #[arg(long)]
     older_than_days: u32,
-    /// Write each job's results, receipts and close into this folder first
+    /// Write each job's signed bytes, results, receipts and close into this folder first
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
     /// Only say which jobs would go
     #[arg(long)]
     dry_run: bool,
+    /// Do not ask, although every job that has ended goes (0 days)
+    #[arg(long)]
+    yes: bool,
 }
 
 impl Prune {
@@ -36,6 +43,9 @@ impl Prune {
         let age = DAY.checked_mul(self.older_than_days).context("so many days are more than there were")?;
         let before = store.clock().now().checked_sub(age).context("so many days are more than there were")?;
         let old = ended_before(&store, before).await?;
+        if self.older_than_days == 0 && !self.dry_run && !self.yes {
+            confirm(old.len())?;
+        }
         if let Some(folder) = self.export.as_ref().filter(|_| !self.dry_run) {
             for job in &old {
                 export(&store, job, folder).await?;
@@ -55,6 +65,20 @@ impl Prune {
         }
         line(format_args!("removed {removed} of {count} jobs that ended before {before}"))
     }
+}
+
+/// With 0 days every job goes that has ended, also one that ended just now and whose answers nobody has fetched.
+fn confirm(jobs: usize) -> anyhow::Result<()> {
+    let what = format!(
+        "--older-than-days 0 removes every job that has ended, {jobs} now, with its answers and receipts"
+    );
+    let stdin = std::io::stdin();
+    ensure!(stdin.is_terminal(), "{what}; add --yes if that is meant, or --dry-run to see which");
+    write!(std::io::stderr(), "{what}. Type yes to go on: ")?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    ensure!(answer.trim() == "yes", "nothing was removed");
+    Ok(())
 }
 
 /// Ended jobs of that age. Jobs are listed by when they were accepted, so all pages are looked at.

@@ -2,7 +2,7 @@
 
 use beacon_boot::{EndpointsFile, WorkerConfig};
 use beacon_domain::{AccountId, DayBudget};
-use beacon_scheduler::{SchedulerOptions, Timeouts};
+use beacon_scheduler::{RetryPolicy, SchedulerOptions, Timeouts};
 
 /// What the configuration asks for.
 pub(crate) fn options(worker: &WorkerConfig, endpoints: &EndpointsFile) -> SchedulerOptions {
@@ -20,6 +20,7 @@ pub(crate) fn options(worker: &WorkerConfig, endpoints: &EndpointsFile) -> Sched
         // A service waits for its database as long as it takes.
         store_patience: None,
         detach_on_drain: true,
+        retry: RetryPolicy { unreachable: worker.unreachable, ..RetryPolicy::default() },
         timeouts: Timeouts {
             attempt: worker.attempt,
             execution: worker.execution,

@@ -43,7 +43,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     Ok(async move {
         let told = stop.clone();
         let until = async move { told.aborting().await };
-        let (routes, clock) = (health_routes(runtime.view), Arc::clone(&runtime.clock));
+        let routes = health_routes(runtime.view, scheduler.outages());
+        let clock = Arc::clone(&runtime.clock);
         let serving = tokio::spawn(beacon_boot::serve(listener, routes, clock, until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");
         let watching = heed(&mut interrupts, stop.clone(), grace, runtime.clock.as_ref());

@@ -33,6 +33,14 @@ pub enum FileError {
         /// What is wrong, where, and what to do.
         message: String,
     },
+    /// An environment variable does not hold what it should.
+    #[error("the variable {variable}: {message}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
 }
 
 /// Reads a whole file of at most `limit` bytes.

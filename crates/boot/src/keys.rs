@@ -24,9 +24,14 @@ pub fn load_key_ring(path: &Path) -> Result<KeyRing, FileError> {
 /// Reads a ring for a service, which takes jobs from strangers.
 ///
 /// # Errors
-/// As [`load_key_ring`], or the ring trusts an example key: anybody can sign with its published secret.
+/// As [`load_key_ring`], or the ring is empty, or trusts an example key: anybody can sign with its published secret.
 pub fn load_service_key_ring(path: &Path) -> Result<KeyRing, FileError> {
     let ring = load_key_ring(path)?;
+    if ring.is_empty() {
+        let message = "the ring is empty, so every job would be refused; `beacon keygen --out FILE --kid NAME` makes a key and \
+                       prints its entry";
+        return Err(invalid(path, message.to_owned()));
+    }
     if ring.holds_example_key() {
         let message = "the ring holds an example key, whose secret is published; remove the entries with \
                        \"example\": true";

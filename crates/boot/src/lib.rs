@@ -13,7 +13,9 @@ mod telemetry;
 mod told;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
-pub use config::{ApiConfig, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig};
+pub use config::{
+    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig,
+};
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
 pub use health::health_routes;

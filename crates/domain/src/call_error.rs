@@ -30,7 +30,9 @@ pub enum ErrorClass {
     Throttled,
     /// The endpoint has no room.
     Overloaded,
-    /// The endpoint cannot be reached or has gone away.
+    /// There is nothing to call: no connection, or an app that is stopped. No request reached it, nothing was paid.
+    Unreachable,
+    /// The call was lost on its way or by its gateway; it may have begun.
     Unavailable,
     /// A time limit passed.
     Timeout,
@@ -154,14 +156,12 @@ impl ErrorCode {
         match self {
             Self::Throttled => ErrorClass::Throttled,
             Self::Overloaded => ErrorClass::Overloaded,
-            Self::ConnectRefused
-            | Self::DnsFailed
-            | Self::TlsFailed
-            | Self::ConnectionLost
-            | Self::GatewayFailed
-            | Self::EndpointStopped
-            | Self::ProviderCancelled
-            | Self::ResultExpired => ErrorClass::Unavailable,
+            Self::ConnectRefused | Self::DnsFailed | Self::TlsFailed | Self::EndpointStopped => {
+                ErrorClass::Unreachable
+            }
+            Self::ConnectionLost | Self::GatewayFailed | Self::ProviderCancelled | Self::ResultExpired => {
+                ErrorClass::Unavailable
+            }
             Self::AttemptTimeout | Self::ProviderTimeout | Self::DeadlinePassed => ErrorClass::Timeout,
             Self::Cancelled => ErrorClass::Cancelled,
             Self::Unauthorized | Self::RejectedInput | Self::UnknownModel | Self::RejectedRequest => {

@@ -36,7 +36,7 @@ pub struct Lease {
     pub attempt: u32,
     /// How many attempts of this execution have failed and count against the retry policy.
     pub failures: u32,
-    /// How many were only throttled and do not count.
+    /// How many were only throttled, or found no endpoint, and do not count.
     pub throttles: u32,
     /// When the lease ends unless renewed.
     pub expires_at: Timestamp,

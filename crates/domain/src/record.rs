@@ -45,7 +45,7 @@ pub enum Outcome {
     Retry {
         /// Not claimed before then.
         not_before: Timestamp,
-        /// Whether this attempt counts against the policy; throttling does not.
+        /// Whether this attempt counts against the policy; a throttled one, or one that found no endpoint, does not.
         counts: bool,
     },
 }

@@ -233,6 +233,15 @@ pub enum StoreError {
     /// Another process has it.
     #[error("{0}")]
     Occupied(String),
+    /// The database lacks this version's schema; the text says what to do.
+    #[error("{message}")]
+    Schema {
+        /// What is wrong and what to do.
+        message: String,
+        /// What the database said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// It is full, read-only, gone or broken; the text says what to do.
     #[error("{message}")]
     Unavailable {

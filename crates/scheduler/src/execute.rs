@@ -13,7 +13,8 @@ use crate::{
     checkpoint::LeaseCheckpoint,
     live::Held,
     receipt::{self, Ending},
-    retry::Decision,
+    retry::{Decision, Failed},
+    worker::Worker,
 };
 
 /// What a provider's clock may say beyond ours.
@@ -37,13 +38,13 @@ struct Dispatch {
 
 /// Calls the endpoint under a live lease.
 pub(crate) async fn execute(
-    ports: &Ports,
-    options: &SchedulerOptions,
+    worker: &Worker,
     backend: &dyn Backend,
     lease: &Lease,
     held: &Held,
     abort: impl Future<Output = ()>,
 ) -> Called {
+    let (ports, options) = (&worker.ports, &*worker.options);
     let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
     if dispatch.date >= lease.expires_at {
         // The claim's answer came too late, or this process stood still: somebody else may have the execution by now.
@@ -72,7 +73,7 @@ pub(crate) async fn execute(
     }
     let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
     let learned = Some(result.as_ref().map(|_| ()).map_err(Clone::clone));
-    let outcome = outcome(ports, options, lease, &attempt, result);
+    let outcome = outcome(worker, lease, &attempt, result);
     Called::Ended(Box::new(Recording { lease: lease.key, attempt, outcome }), learned)
 }
 
@@ -154,12 +155,12 @@ fn attempt(
 }
 
 fn outcome(
-    ports: &Ports,
-    options: &SchedulerOptions,
+    worker: &Worker,
     lease: &Lease,
     attempt: &AttemptRecord,
     result: Result<Answer, CallError>,
 ) -> Outcome {
+    let (ports, options) = (&worker.ports, &*worker.options);
     let signed = |ending: &Ending<'_>| Box::new(receipt::sign(&ports.signer, lease, attempt, ending));
     let error = match result {
         Ok(answer) => {
@@ -173,7 +174,8 @@ fn outcome(
         let receipt = signed(&Ending::TimedOut(error.code));
         return Outcome::TimedOut { error, receipt };
     }
-    match options.retry.decide(lease, &error, now, ends_at) {
+    let away = worker.gates.away_for(&lease.endpoint, ports.clock.monotonic());
+    match options.retry.decide(lease, &Failed { error: &error, at: now, ends_at, away }) {
         Decision::Again { after, counts } => {
             let not_before = now.checked_add(after).unwrap_or(Timestamp::MAX);
             Outcome::Retry { not_before, counts }

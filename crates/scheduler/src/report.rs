@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use beacon_domain::{BatchDone, BatchStarted, JobEnded, StoreError};
-use tracing::info;
+use beacon_domain::{BatchDone, BatchStarted, CallError, EndpointId, JobEnded, Stage, StoreError};
+use tracing::{info, warn};
 
 /// An error with everything that led to it, in one line.
 pub(crate) struct Chain<'a>(pub(crate) &'a StoreError);
@@ -49,6 +49,21 @@ pub(crate) fn changes(batches: &[BatchDone], jobs: &[JobEnded]) {
             job.job.short(), job.state, job.counts.completed, job.counts.total()
         );
     }
+}
+
+/// An endpoint is left alone from now on. A provider's own text, which may quote a prompt, stays out of the log.
+pub(crate) fn outage_began(endpoint: &EndpointId, error: &CallError) {
+    let code = error.code;
+    let ours = if error.stage == Stage::Connect { format!(": {}", error.message) } else { String::new() };
+    warn!(
+        %endpoint, %code,
+        "endpoint {endpoint} keeps failing ({code}{ours}); its executions wait, and single calls try it"
+    );
+}
+
+/// It is called as before.
+pub(crate) fn outage_ended(endpoint: &EndpointId) {
+    warn!(%endpoint, "endpoint {endpoint} answers again");
 }
 
 /// JSON logs write 128-bit numbers as text.

@@ -14,6 +14,9 @@ pub struct RetryPolicy {
     pub max_protocol_attempts: u32,
     /// Throttled attempts, which count apart.
     pub max_throttles: u32,
+    /// How long an endpoint that no call reaches is waited for. Until then such attempts count as throttled ones do, without
+    /// a limit; after it they count as any other.
+    pub unreachable: Duration,
     /// The first back-off; it doubles each time.
     pub base: Duration,
     /// The longest back-off.
@@ -26,6 +29,7 @@ impl Default for RetryPolicy {
             max_attempts: 4,
             max_protocol_attempts: 2,
             max_throttles: 100,
+            unreachable: Duration::from_secs(600),
             base: Duration::from_secs(1),
             cap: Duration::from_secs(60),
         }
@@ -41,19 +45,32 @@ pub(crate) enum Decision {
     GiveUp,
 }
 
+/// A failed attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed<'a> {
+    /// Why it failed.
+    pub(crate) error: &'a CallError,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// When the execution must have ended.
+    pub(crate) ends_at: Timestamp,
+    /// For how long no call had reached its endpoint.
+    pub(crate) away: Duration,
+}
+
 impl RetryPolicy {
-    /// Decides what follows. `ends_at` is when the execution must have ended.
-    pub(crate) fn decide(
-        &self,
-        lease: &Lease,
-        error: &CallError,
-        now: Timestamp,
-        ends_at: Timestamp,
-    ) -> Decision {
-        let counts = !matches!(error.class(), ErrorClass::Throttled | ErrorClass::Overloaded);
-        let (so_far, most) = match error.class() {
+    /// Decides what follows.
+    pub(crate) fn decide(&self, lease: &Lease, failure: &Failed<'_>) -> Decision {
+        let (error, class) = (failure.error, failure.error.class());
+        let counts =
+            !matches!(class, ErrorClass::Throttled | ErrorClass::Overloaded | ErrorClass::Unreachable);
+        let (so_far, most) = match class {
             ErrorClass::Rejected | ErrorClass::SpendLimit | ErrorClass::Cancelled => return Decision::GiveUp,
             ErrorClass::Throttled | ErrorClass::Overloaded => (lease.throttles, self.max_throttles),
+            // The endpoint is away; it is not the execution that failed.
+            ErrorClass::Unreachable if failure.away < self.unreachable => (lease.throttles, u32::MAX),
+            // Each execution has its attempts still: another worker may reach what this one does not.
+            ErrorClass::Unreachable => (lease.failures + lease.throttles, self.max_attempts),
             ErrorClass::Protocol => (lease.failures, self.max_protocol_attempts),
             ErrorClass::Unavailable | ErrorClass::Timeout | ErrorClass::Internal => {
                 (lease.failures, self.max_attempts)
@@ -63,8 +80,8 @@ impl RetryPolicy {
             return Decision::GiveUp;
         }
         let after = error.retry_after.unwrap_or_else(|| self.back_off(lease.key, so_far));
-        match now.checked_add(after) {
-            Ok(then) if then < ends_at => Decision::Again { after, counts },
+        match failure.at.checked_add(after) {
+            Ok(then) if then < failure.ends_at => Decision::Again { after, counts },
             _ => Decision::GiveUp,
         }
     }
@@ -88,11 +105,17 @@ mod tests {
     use super::*;
     use beacon_domain::{ErrorCode, Stage};
 
+    const PATIENCE: Duration = Duration::from_secs(600);
+
     fn decide(code: ErrorCode, failures: u32, throttles: u32) -> Decision {
+        decide_away(code, failures, throttles, Duration::ZERO)
+    }
+
+    fn decide_away(code: ErrorCode, failures: u32, throttles: u32, away: Duration) -> Decision {
         let lease = crate::execute::tests::lease(failures, throttles);
-        let now = Timestamp::UNIX_EPOCH;
         let error = CallError::new(code, Stage::Request, "");
-        RetryPolicy::default().decide(&lease, &error, now, Timestamp::MAX)
+        let failure = Failed { error: &error, at: Timestamp::UNIX_EPOCH, ends_at: Timestamp::MAX, away };
+        RetryPolicy::default().decide(&lease, &failure)
     }
 
     #[test]
@@ -109,6 +132,27 @@ mod tests {
     #[test]
     fn throttling_does_not_use_up_attempts() {
         assert!(matches!(decide(ErrorCode::Throttled, 3, 50), Decision::Again { counts: false, .. }));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_away_uses_up_no_attempts_until_patience_ends() {
+        for code in [
+            ErrorCode::ConnectRefused,
+            ErrorCode::DnsFailed,
+            ErrorCode::TlsFailed,
+            ErrorCode::EndpointStopped,
+        ] {
+            let again = decide_away(code, 3, 1000, PATIENCE - Duration::from_nanos(1));
+            assert!(matches!(again, Decision::Again { counts: false, .. }), "{code}");
+            assert_eq!(decide_away(code, 0, 3, PATIENCE), Decision::GiveUp, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_execution_that_has_hardly_tried_does_not_pay_for_others_that_waited_in_vain() {
+        let again = decide_away(ErrorCode::ConnectRefused, 0, 0, PATIENCE * 100);
+
+        assert!(matches!(again, Decision::Again { counts: false, .. }));
     }
 
     #[test]
@@ -134,7 +178,8 @@ mod tests {
         let lease = crate::execute::tests::lease(0, 0);
         let error = CallError::new(ErrorCode::ConnectionLost, Stage::Request, "");
         let now = Timestamp::UNIX_EPOCH;
+        let failure = Failed { error: &error, at: now, ends_at: now, away: Duration::ZERO };
 
-        assert_eq!(RetryPolicy::default().decide(&lease, &error, now, now), Decision::GiveUp);
+        assert_eq!(RetryPolicy::default().decide(&lease, &failure), Decision::GiveUp);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beacon_domain::{JobId, JobSummary, StoreError, Topic, WorkerId};
+use beacon_domain::{JobId, JobSummary, Outages, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,6 +18,7 @@ pub struct Scheduler {
     id: WorkerId,
     ports: Ports,
     options: Arc<SchedulerOptions>,
+    outages: Outages,
 }
 
 impl Scheduler {
@@ -27,7 +28,13 @@ impl Scheduler {
     /// The settings contradict each other.
     pub fn new(id: WorkerId, ports: Ports, options: SchedulerOptions) -> Result<Self, OptionsError> {
         options.check()?;
-        Ok(Self { id, ports, options: Arc::new(options) })
+        Ok(Self { id, ports, options: Arc::new(options), outages: Outages::default() })
+    }
+
+    /// The endpoints that it leaves alone because they keep failing, now and later.
+    #[must_use]
+    pub fn outages(&self) -> Outages {
+        self.outages.clone()
     }
 
     /// Runs whatever is in the queue until `stop`; then waits for the calls in flight and writes what came of them.
@@ -40,8 +47,8 @@ impl Scheduler {
         let live = Arc::new(Live::default());
         let patience = Arc::new(Patience::new(self.options.store_patience, stop.clone()));
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
-        let gates =
-            Arc::new(Gates::new(endpoints, self.options.warm_for, self.options.global_limit.is_some()));
+        let shared = self.options.global_limit.is_some();
+        let gates = Arc::new(Gates::new(endpoints, self.options.warm_for, shared, self.outages()));
         let (recorder, recording) =
             Recorder::new(self.ports.clone(), Arc::clone(&gates), Arc::clone(&live), Arc::clone(&patience));
         let (done, gone) = (CancellationToken::new(), CancellationToken::new());

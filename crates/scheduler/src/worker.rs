@@ -44,7 +44,7 @@ impl Worker {
         while !stop.is_draining() {
             // Mark the wake-up seen before looking: an execution opened in between must still wake us.
             wakeup.mark_unchanged();
-            let now = Moment { date: self.ports.clock.now(), monotonic: self.ports.clock.monotonic() };
+            let now = self.moment();
             let slots = self.slots();
             let (claim, opens_at) =
                 if slots > 0 { self.claim(outlook.look(), slots, now) } else { (None, None) };
@@ -70,6 +70,10 @@ impl Worker {
         }
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { date: self.ports.clock.now(), monotonic: self.ports.clock.monotonic() }
     }
 
     fn backends(&self) -> HashMap<EndpointId, Arc<dyn Backend>> {
@@ -148,9 +152,9 @@ impl Worker {
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
         let leave = self.leave(held, stop);
-        let called = execute(&self.ports, &self.options, backend, lease, held, leave).await;
+        let called = execute(self, backend, lease, held, leave).await;
         if let Called::Ended(_, Some(learned)) = &called {
-            let now = self.ports.clock.monotonic();
+            let now = self.moment();
             self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
         }
         // The endpoint is free from here on. The store holds its limit until the outcome is recorded; a claim that

@@ -109,6 +109,12 @@ impl KeyRing {
         self.by_key.values().any(|key| key.example)
     }
 
+    /// Whether it trusts nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     fn add(&mut self, entry: Entry) -> Result<(), String> {
         let kid = KeyId::new(&entry.kid).map_err(|error| error.to_string())?;
         let public_key =

@@ -3,6 +3,7 @@
 
 mod failures;
 mod fair;
+mod frozen;
 mod memory;
 pub mod migrate;
 mod postgres;
@@ -10,5 +11,5 @@ mod rules;
 mod sqlite;
 
 pub use memory::MemoryStore;
-pub use postgres::{PostgresOptions, PostgresStore, may_come_back};
+pub use postgres::{PostgresOptions, PostgresStore, may_come_back, shown_url};
 pub use sqlite::{OpenMode, SqliteStore};

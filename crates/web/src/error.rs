@@ -30,6 +30,17 @@ impl ApiError {
         Self { status, code: code.into(), message: message.into() }
     }
 
+    /// A body that could not be read; `limit` is the longest that may be.
+    pub(crate) fn of_body(rejection: &BytesRejection, limit: usize) -> Self {
+        let status = rejection.status();
+        if status != StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::new(status, "body_unreadable", rejection.body_text());
+        }
+        let message =
+            format!("the body is longer than {limit} bytes, the limit of this server (api.max_body_bytes)");
+        Self::new(status, "too_large", message)
+    }
+
     pub(crate) fn no_job() -> Self {
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job")
     }
@@ -83,6 +94,11 @@ impl From<StoreError> for ApiError {
             StoreError::Replayed => (StatusCode::CONFLICT, "nonce_replayed"),
             StoreError::KeyCompromised => (StatusCode::FORBIDDEN, "key_compromised"),
             StoreError::UnknownJob(_) => return Self::no_job(),
+            StoreError::Schema { .. } => {
+                error!(request = current(), "the store failed: {error}");
+                let message = "the database lacks this version's schema; run `beacon-migrate up`";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "schema_missing", message);
+            }
             StoreError::Occupied(_) | StoreError::Unavailable { .. } => {
                 // What the database says is for the log alone.
                 error!(request = current(), "the store failed: {error}");
@@ -91,14 +107,6 @@ impl From<StoreError> for ApiError {
             }
         };
         Self::new(status, code, error.to_string())
-    }
-}
-
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        let status = rejection.status();
-        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "body_unreadable" };
-        Self::new(status, code, rejection.body_text())
     }
 }
 

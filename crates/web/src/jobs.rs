@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
 };
 use beacon_domain::{CancelReason, JobId, Matrix};
 use http::HeaderMap;
@@ -15,9 +15,9 @@ use crate::{Api, error::ApiError, token::authorize};
 /// How a job stands, along every axis, and why executions failed.
 pub(crate) async fn job(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let job = parse(&id)?;
+    let job = parse(id)?;
     let progress = api.view.progress(job).await?;
     let failures = api.view.failures(job).await?;
     Ok(Json(json!({
@@ -29,19 +29,19 @@ pub(crate) async fn job(
 /// Every cell with its state.
 pub(crate) async fn matrix(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Matrix>, ApiError> {
-    Ok(Json(api.view.matrix(parse(&id)?).await?))
+    Ok(Json(api.view.matrix(parse(id)?).await?))
 }
 
 /// Ends a job (S7).
 pub(crate) async fn cancel(
     State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
     authorize(&api, &headers)?;
-    let job = parse(&id)?;
+    let job = parse(id)?;
     let reason = CancelReason::By("operator".to_owned());
     let cancelled = api.jobs.cancel(job, reason, api.clock.now()).await?;
     Ok(Json(json!({
@@ -50,7 +50,8 @@ pub(crate) async fn cancel(
     })))
 }
 
-/// What is no id names no job.
-fn parse(id: &str) -> Result<JobId, ApiError> {
+/// What is no id, or no text at all, names no job.
+fn parse(id: Result<Path<String>, PathRejection>) -> Result<JobId, ApiError> {
+    let Path(id) = id.map_err(|_| ApiError::no_job())?;
     id.parse().map_err(|_| ApiError::no_job())
 }

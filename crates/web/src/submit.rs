@@ -34,7 +34,7 @@ pub(crate) async fn submit(
 ) -> Result<Response, ApiError> {
     let Query(options) = options
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()))?;
-    let body = body?;
+    let body = body.map_err(|rejection| ApiError::of_body(&rejection, api.limits.max_body_bytes))?;
     // A large job takes a while to verify and plan; requests beside it do not wait for it.
     let (shared, unserved) = (Arc::clone(&api), options.accept_unsupported);
     let prepared = tokio::task::spawn_blocking(move || prepare(&shared, &body, unserved)).await;

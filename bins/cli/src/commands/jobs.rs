@@ -123,7 +123,8 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
     let widest = progress.endpoints.iter().map(|view| view.endpoint.as_str().chars().count());
     let width = widest.max().unwrap_or(0).clamp(10, WIDEST);
     for endpoint in &progress.endpoints {
-        let (counts, in_flight) = (counted(&endpoint.counts), endpoint.in_flight);
+        // The job's own calls; those of other jobs are among `endpoint.in_flight`.
+        let (counts, in_flight) = (counted(&endpoint.counts), endpoint.counts.running);
         line(format_args!("  {:<width$} {counts}, {in_flight} in flight", endpoint.endpoint))?;
     }
     // The makespan is first dispatch to end (S12).

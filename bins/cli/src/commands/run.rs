@@ -9,7 +9,9 @@ use beacon_boot::{
 use beacon_domain::{
     Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
 };
-use beacon_scheduler::{EndpointCatalog, Ports, Scheduler, SchedulerOptions, Stop, Submission, submit};
+use beacon_scheduler::{
+    EndpointCatalog, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop, Submission, submit,
+};
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
 
@@ -195,6 +197,10 @@ fn options(command: &Run, endpoints: &EndpointsFile) -> SchedulerOptions {
     SchedulerOptions {
         slots: command.slots,
         store_patience: Some(Duration::from_secs(command.patience)),
+        retry: RetryPolicy {
+            unreachable: Duration::from_secs(command.endpoint_patience),
+            ..RetryPolicy::default()
+        },
         global_limit: endpoints.global_limit,
         account_limits: accounts
             .map(|(name, account)| (AccountId::new(name.as_str()), account.limit))

@@ -14,7 +14,7 @@ const CA_LIMIT: u64 = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseConfig {
-    /// `postgres://user:password@host:5432/database`; it may lead to a pooler in transaction mode.
+    /// `postgres://user:password@host:5432/database`, or libpq's key-value text; it may lead to a pooler in transaction mode.
     pub url: Option<DatabaseUrl>,
     /// The way around a pooler, for hints of other processes and for migrations.
     pub direct_url: Option<DatabaseUrl>,
@@ -96,19 +96,7 @@ impl DatabaseUrl {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.0.split_once("://").and_then(|(scheme, rest)| {
-            let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-            Some((scheme, login.split(':').next()?, place))
-        });
-        match parts {
-            // A password may stand among the parameters too.
-            Some((scheme, user, place)) => {
-                let place = place.split('?').next().unwrap_or_default();
-                let at = if user.is_empty() { "" } else { "@" };
-                write!(f, "{scheme}://{user}{at}{place}")
-            }
-            None => f.write_str("[redacted]"),
-        }
+        f.write_str(&beacon_store::shown_url(&self.0))
     }
 }
 

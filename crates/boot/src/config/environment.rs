@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::ConfigError;
+
 /// Two underscores, because clusters set variables like `BEACON_PORT` for a service of that name by themselves.
 const PREFIX: &str = "BEACON__";
 
@@ -15,15 +17,16 @@ pub(super) struct Override {
 }
 
 /// The settings among all variables.
-pub(super) fn settings(variables: impl Iterator<Item = (String, String)>) -> Result<Vec<Override>, String> {
+pub(super) fn settings(
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<Override>, ConfigError> {
     let ours = variables.filter(|(name, _)| name.starts_with(PREFIX));
     let mut overrides = Vec::new();
     for (variable, text) in ours {
         let path: Vec<String> = variable[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
         if path.len() > 2 || path.iter().any(String::is_empty) {
-            return Err(format!(
-                "the variable {variable} must be BEACON__SETTING or BEACON__SECTION__SETTING"
-            ));
+            let message = "its name must be BEACON__SETTING or BEACON__SECTION__SETTING".to_owned();
+            return Err(ConfigError::Variable { variable, message });
         }
         overrides.push(Override { variable, path, value: value(&text) });
     }
@@ -31,24 +34,39 @@ pub(super) fn settings(variables: impl Iterator<Item = (String, String)>) -> Res
 }
 
 /// The file's settings with those of the environment over them.
-pub(super) fn merged<T: DeserializeOwned>(mut file: Table, overrides: &[Override]) -> Result<T, String> {
+pub(super) fn merged<T: DeserializeOwned>(mut file: Table, overrides: &[Override]) -> Result<T, ConfigError> {
     for one in overrides {
         put(&mut file, one)?;
         // After each one, so that the error names the variable.
         let read: Result<T, _> = file.clone().try_into();
         // Its value may be a secret and is not repeated.
-        read.map_err(|error| format!("the variable {}: {}", one.variable, first_line(&error.to_string())))?;
+        read.map_err(|error| one.refused(first_line(&error.to_string())))?;
     }
-    file.try_into().map_err(|error| error.to_string())
+    file.try_into().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))
 }
 
-fn put(file: &mut Table, one: &Override) -> Result<(), String> {
+/// The place of a setting that cannot work: the variables that it comes from, or the file. `problem` names it.
+pub(super) fn placed(problem: String, overrides: &[Override]) -> ConfigError {
+    let named = overrides.iter().find(|one| problem.contains(&one.path.join(".")));
+    match named {
+        Some(one) => one.refused(&problem),
+        None => ConfigError::File(problem),
+    }
+}
+
+impl Override {
+    fn refused(&self, message: &str) -> ConfigError {
+        ConfigError::Variable { variable: self.variable.clone(), message: message.to_owned() }
+    }
+}
+
+fn put(file: &mut Table, one: &Override) -> Result<(), ConfigError> {
     let mut table = file;
     let Some((setting, sections)) = one.path.split_last() else { return Ok(()) };
     for section in sections {
         let entry = table.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(inner) = entry else {
-            return Err(format!("the variable {}: {section} is no section", one.variable));
+            return Err(one.refused(&format!("{section} is no section")));
         };
         table = inner;
     }

@@ -43,6 +43,22 @@ pub struct ServiceConfig {
     pub log: LogConfig,
 }
 
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file has it wrong.
+    #[error("{0}")]
+    File(String),
+    /// A variable has it wrong, whatever the file says.
+    #[error("the variable {variable}: {message}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
 impl ServiceConfig {
     /// Reads the file, if there is one, and the variables `BEACON__SECTION__SETTING` over it.
     ///
@@ -54,24 +70,30 @@ impl ServiceConfig {
             Some(path) => String::from_utf8(read_bounded(path, LIMIT)?)
                 .map_err(|_| invalid(path, "the file is not UTF-8 text".to_owned()))?,
         };
-        let named = path.unwrap_or(Path::new("the environment"));
-        Self::read(&file, std::env::vars()).map_err(|message| invalid(named, message))
+        Self::read(&file, std::env::vars()).map_err(|error| match error {
+            ConfigError::File(message) => invalid(path.unwrap_or(Path::new("the configuration")), message),
+            ConfigError::Variable { variable, message } => FileError::Variable { variable, message },
+        })
     }
 
     /// Reads TOML and variables.
     ///
     /// # Errors
     /// What is wrong and where.
-    pub fn read(file: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+    pub fn read(file: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let in_file = |error: toml::de::Error| ConfigError::File(placed(file, &error));
         // Errors of the file alone name its line.
-        let of_file: Self = toml::from_str(file).map_err(|error| placed(file, &error))?;
+        let of_file: Self = toml::from_str(file).map_err(in_file)?;
         let overrides = environment::settings(variables)?;
-        if overrides.is_empty() {
-            return of_file.checked();
+        let config = if overrides.is_empty() {
+            of_file
+        } else {
+            environment::merged(toml::from_str(file).map_err(in_file)?, &overrides)?
+        };
+        match config.check() {
+            Ok(()) => Ok(config),
+            Err(problem) => Err(environment::placed(problem, &overrides)),
         }
-        let table: toml::Table = toml::from_str(file).map_err(|error| placed(file, &error))?;
-        let merged: Self = environment::merged(table, &overrides)?;
-        merged.checked()
     }
 
     /// The effective configuration as TOML, without secrets.
@@ -82,11 +104,11 @@ impl ServiceConfig {
         toml::to_string(self)
     }
 
-    fn checked(self) -> Result<Self, String> {
+    /// What cannot work is told with the setting's name.
+    fn check(&self) -> Result<(), String> {
         self.database.check()?;
         self.worker.check()?;
-        self.api.check()?;
-        Ok(self)
+        self.api.check()
     }
 }
 

@@ -30,6 +30,9 @@ pub struct WorkerConfig {
     /// The longest execution, with all its attempts.
     #[serde(rename = "execution_s", with = "seconds")]
     pub execution: Duration,
+    /// How long an endpoint that no call reaches is waited for, before executions fail by it.
+    #[serde(rename = "unreachable_s", with = "seconds")]
+    pub unreachable: Duration,
     /// The most that may be spent per UTC day over all workers, in millionths of a dollar.
     pub day_budget_micros: Option<u64>,
     /// Where health is told.
@@ -47,6 +50,7 @@ impl Default for WorkerConfig {
             warm: Duration::from_secs(120),
             attempt: Duration::from_secs(900),
             execution: Duration::from_secs(6 * 3600),
+            unreachable: Duration::from_secs(600),
             day_budget_micros: None,
             health: ([127, 0, 0, 1], 8081).into(),
         }

@@ -115,6 +115,17 @@ fn a_service_refuses_a_ring_with_an_example_key() {
 }
 
 #[test]
+fn a_service_refuses_a_ring_that_trusts_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &json!([]));
+
+    let error = load_service_key_ring(&path).err().unwrap().to_string();
+
+    assert!(error.contains("keys.json") && error.contains("beacon keygen"), "{error}");
+    assert!(load_key_ring(&path).is_ok(), "a person may verify without one");
+}
+
+#[test]
 fn a_service_refuses_the_ring_of_the_examples() {
     let path = crate::samples::root().join("examples/keys.json");
 

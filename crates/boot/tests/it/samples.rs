@@ -24,7 +24,7 @@ fn kind(text: &str) -> Result<Kind, String> {
         parse_toml::<EndpointsFile>(text).and_then(|file| file.validate().map_err(|error| error.to_string()));
     let simulator =
         parse_toml::<SimConfig>(text).and_then(|config| config.check().map_err(|error| error.to_string()));
-    let service = ServiceConfig::read(text, std::iter::empty()).map(drop);
+    let service = ServiceConfig::read(text, std::iter::empty()).map(drop).map_err(|error| error.to_string());
     let kinds = [(Kind::Endpoints, endpoints), (Kind::Simulator, simulator), (Kind::Service, service)];
     let (mut found, mut problems) = (Vec::new(), String::new());
     for (kind, read) in kinds {
@@ -48,14 +48,16 @@ fn files(folder: &str) -> Vec<(String, String)> {
     toml.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// The fenced TOML blocks of a document, with their places.
-fn blocks(document: &str) -> Vec<(String, String)> {
+/// The fenced blocks of a document in this language, with their places.
+fn blocks(document: &str, language: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join(document)).unwrap();
     let mut blocks = Vec::new();
     let mut open: Option<(String, String)> = None;
     for (number, line) in text.lines().enumerate() {
         match &mut open {
-            None if line == "```toml" => open = Some((format!("{document}:{}", number + 1), String::new())),
+            None if line.strip_prefix("```") == Some(language) => {
+                open = Some((format!("{document}:{}", number + 1), String::new()))
+            }
             Some(_) if line == "```" => blocks.extend(open.take()),
             Some((_, block)) => *block += &format!("{line}\n"),
             None => {}
@@ -69,8 +71,8 @@ fn blocks(document: &str) -> Vec<(String, String)> {
 fn every_sample_is_a_file_of_one_kind() {
     let mut samples = files("examples/endpoints");
     samples.extend(files("docs/samples"));
-    samples.extend(blocks("docs/CONFIG.md"));
-    samples.extend(blocks("README.md"));
+    samples.extend(blocks("docs/CONFIG.md", "toml"));
+    samples.extend(blocks("README.md", "toml"));
     samples.extend(files("deploy"));
 
     let mut kinds = Vec::new();
@@ -82,6 +84,22 @@ fn every_sample_is_a_file_of_one_kind() {
         let found = kinds.iter().filter(|kind| **kind == expected).count();
         assert!(found >= 2, "{found} samples are {expected:?}: {samples:#?}");
     }
+}
+
+#[test]
+fn every_variable_of_the_documentation_is_read_lists_included() {
+    let mut variables = Vec::new();
+    for (_, block) in blocks("docs/CONFIG.md", "sh") {
+        let set = block.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('='));
+        variables.extend(set.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())));
+    }
+
+    let config = ServiceConfig::read("", variables.into_iter()).unwrap();
+
+    let served = ["us-east/llama3.2-1b", "eu-west/llama3.2-1b"].map(str::to_owned);
+    assert_eq!(config.worker.serves.as_deref(), Some(served.as_slice()));
+    assert_eq!(config.worker.slots, 64);
+    assert!(config.database.url.unwrap().to_string().ends_with("?sslmode=verify-full"));
 }
 
 #[test]

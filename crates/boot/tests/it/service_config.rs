@@ -4,7 +4,7 @@ use beacon_boot::ServiceConfig;
 
 fn read(file: &str, variables: &[(&str, &str)]) -> Result<ServiceConfig, String> {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    ServiceConfig::read(file, variables)
+    ServiceConfig::read(file, variables).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -40,6 +40,16 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("", vec![("BEACON__WORKER__SLOTS", "many")], "the variable BEACON__WORKER__SLOTS"),
         ("", vec![("BEACON__A__B__C", "4")], "must be BEACON__SETTING"),
         ("endpoints = \"e\"", vec![("BEACON__ENDPOINTS__X", "4")], "endpoints is no section"),
+        (
+            "",
+            vec![("BEACON__WORKER__SLOTS", "0")],
+            "the variable BEACON__WORKER__SLOTS: worker.slots must be",
+        ),
+        (
+            "[worker]\nexecution_s = 60",
+            vec![("BEACON__WORKER__ATTEMPT_S", "60")],
+            "the variable BEACON__WORKER__ATTEMPT_S: worker.attempt_s must be shorter",
+        ),
         ("[worker]\nslots = 0", vec![], "worker.slots must be at least 1"),
         ("[worker]\nlease_s = 0.1", vec![], "worker.lease_s must be at least 1"),
         ("[worker]\nattempt_s = 90000", vec![], "must be shorter than worker.execution_s"),
@@ -51,6 +61,14 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
 
         assert!(error.contains(message), "{message}: {error}");
     }
+}
+
+/// An operator looks where the error points: at the variable, not at a file that is right.
+#[test]
+fn what_the_file_has_wrong_is_not_put_down_to_a_variable() {
+    let error = read("[worker]\nslots = 0", &[("BEACON__WORKER__LEASE_S", "9")]).unwrap_err();
+
+    assert_eq!(error, "worker.slots must be at least 1");
 }
 
 #[test]
@@ -70,13 +88,24 @@ fn the_effective_configuration_shows_no_secret() {
     let shown = config.to_toml().unwrap();
 
     assert!(
-        shown.contains("postgres://ada@db.example:6432/beacon\"") && shown.contains("[redacted]"),
+        shown.contains("postgres://ada@db.example:6432/beacon?password=[redacted]\"")
+            && shown.contains("operator_token = \"[redacted]\""),
         "{shown}"
     );
     for secret in ["s3cret", "other", token] {
         assert!(!shown.contains(secret) && !format!("{config:?}").contains(secret), "{shown}");
     }
     assert_eq!(config.database.url.as_ref().unwrap().reveal(), variables[0].1);
+}
+
+#[test]
+fn key_value_text_is_shown_but_for_its_password() {
+    let text = "host=db.example user=ada password='s3 cret' dbname=beacon sslmode=verify-full";
+
+    let shown = read("", &[("BEACON__DATABASE__URL", text)]).unwrap().to_toml().unwrap();
+
+    let expected = "host=db.example user=ada password=[redacted] dbname=beacon sslmode=verify-full";
+    assert!(shown.contains(&format!("url = \"{expected}\"")), "{shown}");
 }
 
 #[test]
@@ -89,7 +118,7 @@ fn a_slip_in_the_file_is_told_by_its_place_and_never_with_the_line_that_may_hold
         ),
     ];
     for (file, place) in cases {
-        let error = ServiceConfig::read(file, std::iter::empty()).unwrap_err();
+        let error = read(file, &[]).unwrap_err();
 
         assert!(error.contains(place) && !error.contains("s3cret"), "{error}");
     }

@@ -48,14 +48,14 @@ async fn every_row_of_the_status_table_has_its_code_class_and_whether_work_was_b
     check(
         reply(404).text("modal-http: invalid function call"),
         Code::EndpointStopped,
-        Class::Unavailable,
+        Class::Unreachable,
         true,
     )
     .await;
     check(
         reply(404).text("modal-http: app for invoked web endpoint is stopped"),
         Code::EndpointStopped,
-        Class::Unavailable,
+        Class::Unreachable,
         true,
     )
     .await;

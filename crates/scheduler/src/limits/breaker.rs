@@ -29,26 +29,32 @@ impl Breaker {
         self.open_until.is_some()
     }
 
-    /// A call was answered. It takes two to close a breaker that had opened.
-    pub(crate) fn succeeded(&mut self) {
+    /// A call was answered. It takes two to close a breaker that had opened; `true` when it closes.
+    pub(crate) fn succeeded(&mut self) -> bool {
         self.failures = 0;
         if self.open_until.is_none() {
-            return;
+            return false;
         }
         self.successes += 1;
-        if self.successes >= CLOSES_AFTER {
+        let closes = self.successes >= CLOSES_AFTER;
+        if closes {
             *self = Self::default();
         }
+        closes
     }
 
-    /// A call failed in a way that speaks against the endpoint.
-    pub(crate) fn failed(&mut self, now: Monotonic) {
+    /// A call failed in a way that speaks against the endpoint; `true` when the breaker was closed and opens.
+    pub(crate) fn failed(&mut self, now: Monotonic) -> bool {
         self.failures += 1;
         self.successes = 0;
-        if self.open_until.is_some() || self.failures >= OPENS_AFTER {
-            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            self.open_until = Some(now + self.pause);
+        let was_closed = self.open_until.is_none();
+        // A call that fails while it is open began before: it is no trial, and makes the pause no longer.
+        if self.closed_to_calls_until(now).is_some() || (was_closed && self.failures < OPENS_AFTER) {
+            return false;
         }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.open_until = Some(now + self.pause);
+        was_closed
     }
 }
 
@@ -60,7 +66,8 @@ mod tests {
 
     fn opened() -> Breaker {
         let mut breaker = Breaker::default();
-        (0..OPENS_AFTER).for_each(|_| breaker.failed(NOW));
+        let opens: Vec<bool> = (0..OPENS_AFTER).map(|_| breaker.failed(NOW)).collect();
+        assert_eq!(opens, [false, false, false, false, true]);
         breaker
     }
 
@@ -88,9 +95,9 @@ mod tests {
     fn one_success_does_not_close_it_but_two_do() {
         let mut breaker = opened();
 
-        breaker.succeeded();
+        assert!(!breaker.succeeded());
         assert!(breaker.is_half_open());
-        breaker.succeeded();
+        assert!(breaker.succeeded());
         assert!(!breaker.is_half_open());
     }
 
@@ -99,8 +106,17 @@ mod tests {
         let mut breaker = opened();
         let first = breaker.closed_to_calls_until(NOW).unwrap();
 
-        breaker.failed(NOW);
+        assert!(!breaker.failed(first), "it was open before");
 
-        assert_eq!(breaker.closed_to_calls_until(NOW).unwrap().0, first.0 * 2);
+        assert_eq!(breaker.closed_to_calls_until(first).unwrap().0, first.0 + FIRST_PAUSE * 2);
+    }
+
+    #[test]
+    fn calls_that_began_before_it_opened_make_the_pause_no_longer() {
+        let mut breaker = opened();
+
+        (0..100).for_each(|_| assert!(!breaker.failed(NOW)));
+
+        assert_eq!(breaker.closed_to_calls_until(NOW).unwrap().0, FIRST_PAUSE);
     }
 }

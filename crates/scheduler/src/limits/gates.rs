@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use beacon_domain::{AccountId, CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Room};
+use beacon_domain::{
+    AccountId, CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Outage, Outages, Room,
+};
 use beacon_spec::Timestamp;
 
 use super::{Adaptive, Breaker};
+use crate::report;
 
 /// All gates of a worker.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Gates {
     warm_for: Duration,
     /// Whether there is a limit over all endpoints: what one frees, each may use.
     shared: bool,
+    /// What whoever asks for this process's health is told.
+    outages: Outages,
 }
 
 #[derive(Debug)]
@@ -30,8 +35,17 @@ struct EndpointGate {
     freed: bool,
     answered_at: Option<Monotonic>,
     throttled_until: Option<Monotonic>,
+    /// Since when no call reached it.
+    away_since: Option<Monotonic>,
     breaker: Breaker,
     adaptive: Option<Adaptive>,
+}
+
+/// What a call changed about an endpoint's breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Opened,
+    Closed,
 }
 
 /// Which endpoints a claim is about. A claim holds the rows of its endpoints, and other workers wait for them: it names
@@ -62,9 +76,10 @@ impl Gates {
         endpoints: impl IntoIterator<Item = EndpointInfo>,
         warm_for: Duration,
         shared: bool,
+        outages: Outages,
     ) -> Self {
         let gates = endpoints.into_iter().map(|info| (info.id.clone(), EndpointGate::new(info))).collect();
-        Self { by_id: Mutex::new(gates), warm_for, shared }
+        Self { by_id: Mutex::new(gates), warm_for, shared, outages }
     }
 
     /// What may be claimed now, over all endpoints or where a slot was freed, and when a closed gate opens next.
@@ -107,10 +122,28 @@ impl Gates {
     }
 
     /// A call came back, `Ok` with an answer.
-    pub(crate) fn finished(&self, endpoint: &EndpointId, result: Result<(), &CallError>, now: Monotonic) {
-        if let Some(gate) = self.lock().get_mut(endpoint) {
-            gate.learn(result, now);
+    pub(crate) fn finished(&self, endpoint: &EndpointId, result: Result<(), &CallError>, now: Moment) {
+        let mut gates = self.lock();
+        let turn = gates.get_mut(endpoint).and_then(|gate| gate.learn(result, now.monotonic));
+        // Under the lock: what is told is in the order in which it happened.
+        match (turn, result) {
+            (Some(Turn::Opened), Err(error)) => {
+                let outage = Outage { endpoint: endpoint.clone(), since: now.date, error: error.code };
+                self.outages.began(outage);
+                report::outage_began(endpoint, error);
+            }
+            (Some(Turn::Closed), _) => {
+                self.outages.ended(endpoint);
+                report::outage_ended(endpoint);
+            }
+            _ => {}
         }
+    }
+
+    /// For how long no call has reached it.
+    pub(crate) fn away_for(&self, endpoint: &EndpointId, now: Monotonic) -> Duration {
+        let since = self.lock().get(endpoint).and_then(|gate| gate.away_since);
+        since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
     /// A call is back, whatever came of it.
@@ -136,6 +169,7 @@ impl EndpointGate {
             freed: false,
             answered_at: None,
             throttled_until: None,
+            away_since: None,
             breaker,
             adaptive,
         }
@@ -179,14 +213,19 @@ impl EndpointGate {
         self.breaker.closed_to_calls_until(now).max(throttled)
     }
 
-    fn learn(&mut self, result: Result<(), &CallError>, now: Monotonic) {
+    fn learn(&mut self, result: Result<(), &CallError>, now: Monotonic) -> Option<Turn> {
         let Err(error) = result else {
             self.answered_at = Some(now);
             self.throttled_until = None;
-            self.breaker.succeeded();
+            self.away_since = None;
             self.adaptive.iter_mut().for_each(Adaptive::succeeded);
-            return;
+            return self.breaker.succeeded().then_some(Turn::Closed);
         };
+        match error.class() {
+            ErrorClass::Unreachable => self.away_since = self.away_since.or(Some(now)),
+            ErrorClass::Cancelled => {}
+            _ => self.away_since = None,
+        }
         match error.class() {
             ErrorClass::Throttled | ErrorClass::Overloaded => {
                 self.adaptive.iter_mut().for_each(Adaptive::overloaded);
@@ -194,11 +233,14 @@ impl EndpointGate {
                     self.throttled_until = Some(now + after);
                 }
             }
-            ErrorClass::Unavailable | ErrorClass::Timeout | ErrorClass::Internal | ErrorClass::Protocol => {
-                self.breaker.failed(now);
-            }
+            ErrorClass::Unreachable
+            | ErrorClass::Unavailable
+            | ErrorClass::Timeout
+            | ErrorClass::Internal
+            | ErrorClass::Protocol => return self.breaker.failed(now).then_some(Turn::Opened),
             // These speak of the request or the account, not of the endpoint's health.
             ErrorClass::Rejected | ErrorClass::SpendLimit | ErrorClass::Cancelled => {}
         }
+        None
     }
 }

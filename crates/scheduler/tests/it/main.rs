@@ -13,6 +13,7 @@ mod events;
 mod fairness;
 mod late;
 mod limits;
+mod outages;
 mod planning;
 mod records;
 mod retries;

@@ -182,6 +182,7 @@ fn options(dice: &Dice, endpoints: &[EndpointPlan]) -> SchedulerOptions {
             base: Duration::from_millis(200),
             cap: Duration::from_secs(2),
             max_throttles: 12,
+            unreachable: Duration::from_secs(5),
             ..RetryPolicy::default()
         },
         timeouts: Timeouts {

@@ -136,7 +136,7 @@ pub(super) fn refusal(
     let Some(StepState { version, name, state }) = wrong else { return Ok(()) };
     let newest = migrations.last().map_or(0, |migration| migration.version);
     let what = match state {
-        State::Pending => "is not applied; run the migrations up".to_owned(),
+        State::Pending => "is not applied; run `beacon-migrate up`".to_owned(),
         State::Dirty => {
             "began and is not known to have ended (dirty); if no migration runs now, see what it left, \
             finish or undo it by hand, then set dirty = false or delete its line in beacon.migrations"
@@ -153,7 +153,10 @@ pub(super) fn refusal(
         }
     };
     let message = format!("{place}: migration {version:04}_{name} {what}");
-    Err(StoreError::Unavailable { message, source: None })
+    Err(match state {
+        State::Pending => StoreError::Schema { message, source: None },
+        _ => StoreError::Unavailable { message, source: None },
+    })
 }
 
 /// Checks the schema by a connection of the pool.

@@ -10,12 +10,12 @@ use beacon_domain::{
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::{At, Frozen, int, json, maybe_json, named, number, reason, region},
+    codec::{At, int, json, load_frozen, maybe_json, named, number, reason, region},
     error::Fault,
     transaction::{Kind, Line, Tx, Work},
     view::number_of,
 };
-use crate::rules::implied_error;
+use crate::{frozen::Frozen, rules::implied_error};
 
 /// See [`beacon_domain::JobView::matrix`].
 pub(crate) struct MatrixOf(pub(crate) JobId);
@@ -29,7 +29,7 @@ impl Work for MatrixOf {
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Matrix, Fault> {
         let no = number_of(tx, self.0).await?.ok_or(StoreError::UnknownJob(self.0))?;
-        let frozen = Frozen::load(tx, no).await?;
+        let frozen = load_frozen(tx, no).await?;
         let cells = cells(tx, no, &frozen, None, None).await?.into_iter().map(|(cell, _)| cell).collect();
         Ok(Matrix { job: self.0, cells })
     }
@@ -93,7 +93,7 @@ impl Work for Records {
         const WHY: &str = "-- cells::why
             SELECT reason, ended_by FROM beacon.jobs WHERE no = $1";
         let Some(no) = number_of(tx, self.job).await? else { return Ok(Vec::new()) };
-        let frozen = Frozen::load(tx, no).await?;
+        let frozen = load_frozen(tx, no).await?;
         let cells = cells(tx, no, &frozen, self.after, Some(self.limit)).await?;
         let (Some((first, _)), Some((last, _))) = (cells.first(), cells.last()) else {
             return Ok(Vec::new());

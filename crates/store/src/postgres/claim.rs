@@ -18,7 +18,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::{error::SqlState, types::Type};
 
 use super::{
-    codec::{At, Frozen, int},
+    codec::{At, int},
     counts::{BatchKey, Deltas, HeldBatch},
     error::Fault,
     locks::{CLASS, lock_job_rows, lock_key},
@@ -27,6 +27,7 @@ use super::{
     store::Core,
     transaction::{Kind, Tx, Work},
 };
+use crate::frozen::Frozen;
 
 /// See [`beacon_domain::WorkQueue::claim`].
 pub(crate) struct ClaimWork<'a> {

@@ -1,9 +1,9 @@
 //! Between rows and nouns.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use beacon_domain::{Batching, EndReason, JobId, StateCounts};
-use beacon_spec::{ModelId, Question, Region, Sampling, Sha256Digest, Timestamp};
+use beacon_spec::{Region, Sha256Digest, Timestamp};
 use bytes::{BufMut, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
@@ -12,6 +12,7 @@ use super::{
     error::Fault,
     transaction::{Line, Param, Tx},
 };
+use crate::frozen::Frozen;
 
 /// A `timestamptz`, in microseconds since 1970 UTC. Finer times are cut, as in the other stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,41 +60,26 @@ impl<'a> FromSql<'a> for At {
     accepts!(TIMESTAMPTZ);
 }
 
-/// What never changes about a job and every lease of it needs.
-#[derive(Debug)]
-pub(crate) struct Frozen {
-    pub(crate) id: JobId,
-    pub(crate) digest: Sha256Digest,
-    pub(crate) deadline: Timestamp,
-    pub(crate) provider_timeout: Option<Duration>,
-    pub(crate) sampling: Sampling,
-    pub(crate) models: Vec<ModelId>,
-    pub(crate) questions: Vec<Question>,
-    pub(crate) trace_id: Arc<str>,
-}
-
-impl Frozen {
-    /// Reads it.
-    pub(crate) async fn load(tx: &Tx, job: i64) -> Result<Self, Fault> {
-        const JOB: &str = "-- codec::frozen
-            SELECT id, digest, deadline, provider_timeout, sampling, models FROM beacon.jobs WHERE no = $1";
-        const QUESTIONS: &str = "-- codec::questions
-            SELECT question FROM beacon.questions WHERE job = $1 ORDER BY b";
-        let no: [Param<'_>; 1] = [(&job, Type::INT8)];
-        let (line, questions) = futures::try_join!(tx.one(JOB, &no), tx.rows(QUESTIONS, &no))?;
-        let questions = questions.iter().map(|line| json(line, 0)).collect::<Result<_, _>>()?;
-        let id = job_id(&line, 0)?;
-        Ok(Self {
-            id,
-            digest: digest(&line, 1)?,
-            deadline: line.get::<At>(2)?.time(),
-            provider_timeout: line.get::<Option<i64>>(3)?.map(duration),
-            sampling: json(&line, 4)?,
-            models: json(&line, 5)?,
-            questions,
-            trace_id: id.to_string().into(),
-        })
-    }
+/// Reads what never changes about a job.
+pub(crate) async fn load_frozen(tx: &Tx, job: i64) -> Result<Frozen, Fault> {
+    const JOB: &str = "-- codec::frozen
+        SELECT id, digest, deadline, provider_timeout, sampling, models FROM beacon.jobs WHERE no = $1";
+    const QUESTIONS: &str = "-- codec::questions
+        SELECT question FROM beacon.questions WHERE job = $1 ORDER BY b";
+    let no: [Param<'_>; 1] = [(&job, Type::INT8)];
+    let (line, questions) = futures::try_join!(tx.one(JOB, &no), tx.rows(QUESTIONS, &no))?;
+    let questions = questions.iter().map(|line| json(line, 0)).collect::<Result<_, _>>()?;
+    let id = job_id(&line, 0)?;
+    Ok(Frozen {
+        id,
+        digest: digest(&line, 1)?,
+        deadline: line.get::<At>(2)?.time(),
+        provider_timeout: line.get::<Option<i64>>(3)?.map(duration),
+        sampling: json(&line, 4)?,
+        models: json(&line, 5)?,
+        questions,
+        trace_id: id.to_string().into(),
+    })
 }
 
 /// Microseconds of a duration.

@@ -14,11 +14,12 @@ use super::{
     error::{explain, unavailable},
     options::{PostgresOptions, place},
     session::{Ownership, Pool, Sessions, ownership},
+    target::Roots,
     transaction::Connections,
 };
 
-/// A connection with a session of its own.
-pub(crate) type Session = (
+/// A single connection, around the pool: who holds it has a session of the server.
+pub(crate) type Single = (
     tokio_postgres::Client,
     tokio_postgres::Connection<
         tokio_postgres::Socket,
@@ -33,7 +34,7 @@ impl PostgresOptions {
         let place = place(&config);
         let ownership = self.ownership(&config, &place).await?;
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(config, self.tls()?, recycling);
+        let manager = Manager::from_config(config, self.tls(&self.url)?, recycling);
         let sessions = Sessions { manager, ownership, statement_timeout: self.statement_timeout };
         let pool = Pool::builder(sessions)
             .max_size(self.connections.max(1))
@@ -68,37 +69,40 @@ impl PostgresOptions {
     }
 
     async fn connect(&self, config: &Config) -> Result<Client, StoreError> {
+        let tls = self.tls(&self.url)?;
         let (client, connection) =
-            config.connect(self.tls()?).await.map_err(|error| explain(&place(config), "connect", error))?;
+            config.connect(tls).await.map_err(|error| explain(&place(config), "connect", error))?;
         // It ends with the client, which hears of errors.
         tokio::spawn(async { drop(connection.await) });
         Ok(client)
     }
 
     /// A connection around a pooler.
-    pub(crate) async fn session(&self) -> Result<Session, StoreError> {
+    pub(crate) async fn session(&self) -> Result<Single, StoreError> {
         let config = self.direct_config()?;
-        let tls = self.tls()?;
+        let tls = self.tls(self.direct())?;
         config.connect(tls).await.map_err(|error| explain(&place(&config), "connect", error))
     }
 
-    fn tls(&self) -> Result<MakeRustlsConnect, StoreError> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca_pem {
-            Some(pem) => {
-                for certificate in CertificateDer::pem_slice_iter(pem) {
-                    let certificate = certificate.map_err(|error| {
-                        unavailable("the database's CA file is no PEM text".to_owned(), error)
-                    })?;
-                    let added = roots.add(certificate);
-                    added.map_err(|error| {
-                        unavailable("the database's CA file has no certificate".to_owned(), error)
-                    })?;
-                }
+    /// The connector verifies the server's certificate and name, whatever the mode is called.
+    fn tls(&self, url: &str) -> Result<MakeRustlsConnect, StoreError> {
+        let roots = match (Self::roots(url)?, &self.ca_pem) {
+            (Roots::File(path), _) => {
+                let pem = std::fs::read(&path).map_err(|error| {
+                    let path = path.display();
+                    let message = format!("cannot read {path}, the sslrootcert of the database URL; check the path and its permissions");
+                    unavailable(message, error)
+                })?;
+                trusted(&pem)?
             }
+            (Roots::Configured, Some(pem)) => trusted(pem)?,
             // A system without certificates can still connect without TLS; with TLS it is told that nothing is trusted.
-            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        }
+            (Roots::System, _) | (Roots::Configured, None) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots
+            }
+        };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| unavailable("cannot set up TLS".to_owned(), error))?
@@ -106,4 +110,21 @@ impl PostgresOptions {
             .with_no_client_auth();
         Ok(MakeRustlsConnect::new(config))
     }
+}
+
+/// The authorities of a PEM text.
+fn trusted(pem: &[u8]) -> Result<RootCertStore, StoreError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate
+            .map_err(|error| unavailable("the database's CA file is no PEM text".to_owned(), error))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| unavailable("the database's CA file has no certificate".to_owned(), error))?;
+    }
+    if roots.is_empty() {
+        let message =
+            "the database's CA file has no certificate; give a PEM file with the authority's".to_owned();
+        return Err(StoreError::Unavailable { message, source: None });
+    }
+    Ok(roots)
 }

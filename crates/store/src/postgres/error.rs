@@ -121,30 +121,44 @@ pub(crate) fn unavailable(
 /// What is wrong with the database and what to do.
 pub(crate) fn explain(place: &str, statement: &'static str, error: tokio_postgres::Error) -> StoreError {
     let message = match error.as_db_error() {
+        Some(refusal) if matches!(refusal.code().code(), "3F000" | "42P01" | "42703") => {
+            let message = format!(
+                "{place}: the schema is missing, or not this version's ({statement}); run `beacon-migrate up`"
+            );
+            return StoreError::Schema { message, source: Some(Box::new(error)) };
+        }
         Some(refusal) => explain_refusal(place, statement, refusal),
         None if error.is_closed() => {
             format!("the connection to {place} was closed; check the server and the network")
         }
         None if error.to_string().contains("TLS") => format!(
-            "{place}: TLS failed; trust the certificate's issuer, or add sslmode=disable to the URL on a network you trust"
+            "{place}: TLS failed; trust the certificate's issuer (sslrootcert in the URL, or database.ca_file), call the server \
+             by the name in its certificate, or add sslmode=disable to the URL on a network you trust"
         ),
+        None if lacks_password(&error) => {
+            format!("{place}: the server wants a password, and the database URL has none; add it there")
+        }
         None => format!("cannot reach {place} ({statement}); start the server, or correct its address"),
     };
     unavailable(message, error)
 }
 
+/// The driver has no code for it.
+fn lacks_password(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string() == "password missing")
+}
+
 fn explain_refusal(place: &str, statement: &'static str, refusal: &DbError) -> String {
     let code = refusal.code();
     match code.code() {
-        "28P01" => format!("{place}: wrong password; correct it in the database URL"),
+        "28P01" => format!(
+            "{place}: wrong password; correct it in the database URL, where all but letters and digits is percent-encoded"
+        ),
         "28000" => {
             format!("{place}: the server does not let this user in; check the user, TLS and pg_hba.conf")
         }
         "3D000" => {
             format!("{place}: there is no such database; create it (createdb), or correct the database URL")
-        }
-        "3F000" | "42P01" | "42703" => {
-            format!("{place}: the schema does not fit this version ({statement}); run the migrations up")
         }
         "42501" => {
             let what = refusal.message();

@@ -26,6 +26,7 @@ mod session;
 mod signal;
 mod stale;
 mod store;
+mod target;
 mod transaction;
 mod view;
 
@@ -48,6 +49,7 @@ pub use options::PostgresOptions;
 pub(crate) use options::place;
 use signal::Signals;
 use store::Core;
+pub use target::shown_url;
 pub(crate) use transaction::{Kind, Tx, Work};
 
 /// From so many executions on, the statistics are brought up to date after a load.
@@ -107,6 +109,14 @@ impl PostgresStore {
         rows: u32,
     ) -> Result<u32, StoreError> {
         retention::delete_ended_before(&self.core, before, most, rows).await
+    }
+
+    /// The signed bytes of a job as they arrived, if there is such a job.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn signed_spec(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.core.connections.run(&retention::SignedSpecOf(job)).await
     }
 
     /// Ends the tasks and closes the connections.

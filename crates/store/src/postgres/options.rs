@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use beacon_domain::{Clock, StoreError, SystemClock};
 use tokio_postgres::{Config, config::Host};
 
-use super::error::unavailable;
+use super::target::{Roots, Target};
 
 /// How to reach a PostgreSQL database, and how many connections to keep.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// A URL (`postgres://user:password@host:5432/database`) or key-value text, as libpq takes them. It may lead to a
-    /// connection pooler in transaction mode. It may hold a password, so it is never shown.
+    /// A URL (`postgres://user:password@host:5432/database`) or key-value text, as libpq takes them. Where TLS is used, the
+    /// server's certificate and name are verified: `sslmode=require`, `verify-ca` and `verify-full` are the same here. It may
+    /// lead to a connection pooler in transaction mode. It may hold a password, so it is never shown.
     pub url: String,
     /// The way around a pooler, for `LISTEN` and for migrations, which need a session. Without it `url` is used: behind
     /// a pooler the hints of other processes are then lost, and polling remains.
@@ -23,7 +24,7 @@ pub struct PostgresOptions {
     /// How long the statements of one queue transaction may take. Acceptance, cancels and deadlines of whole jobs get
     /// forty times as much.
     pub statement_timeout: Duration,
-    /// PEM text of the certificates to trust instead of the system's.
+    /// PEM text of the certificates to trust instead of the system's. A URL's `sslrootcert` is over it.
     pub ca_pem: Option<Vec<u8>>,
     /// What the server sees as the application's name.
     pub application: String,
@@ -54,19 +55,29 @@ impl PostgresOptions {
 
     /// The parsed way around a pooler.
     pub(crate) fn direct_config(&self) -> Result<Config, StoreError> {
-        self.parse(self.direct_url.as_deref().unwrap_or(&self.url))
+        self.parse(self.direct())
+    }
+
+    /// The way around a pooler.
+    pub(crate) fn direct(&self) -> &str {
+        self.direct_url.as_deref().unwrap_or(&self.url)
+    }
+
+    /// Whom this URL trusts.
+    pub(crate) fn roots(url: &str) -> Result<Roots, StoreError> {
+        Ok(read(url)?.roots)
     }
 
     fn parse(&self, url: &str) -> Result<Config, StoreError> {
-        let mut config: Config = url.parse().map_err(|error| {
-            let message =
-                "the database URL cannot be read; its form is postgres://user:password@host:5432/database";
-            unavailable(message.to_owned(), error)
-        })?;
+        let mut config = read(url)?.config;
         config.application_name(&self.application).connect_timeout(self.patience);
         config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));
         Ok(config)
     }
+}
+
+fn read(url: &str) -> Result<Target, StoreError> {
+    Target::read(url).map_err(|message| StoreError::Unavailable { message, source: None })
 }
 
 impl std::fmt::Debug for PostgresOptions {

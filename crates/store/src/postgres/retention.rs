@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beacon_domain::StoreError;
+use beacon_domain::{JobId, StoreError};
 use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
@@ -30,6 +30,24 @@ pub(crate) async fn delete_ended_before(
         deleted += 1;
     }
     Ok(deleted)
+}
+
+/// See [`super::PostgresStore::signed_spec`].
+pub(crate) struct SignedSpecOf(pub(crate) JobId);
+
+#[async_trait]
+impl Work for SignedSpecOf {
+    type Output = Option<Vec<u8>>;
+    const NAME: &'static str = "signed_spec";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Option<Vec<u8>>, Fault> {
+        const SPEC: &str = "-- retention::signed_spec
+            SELECT spec FROM beacon.specs WHERE job = (SELECT no FROM beacon.jobs WHERE id = $1)";
+        let id = self.0.as_bytes().as_slice();
+        tx.maybe(SPEC, &[(&id, Type::BYTEA)]).await?.map(|line| line.get(0)).transpose()
+    }
 }
 
 /// The job that ended first.

@@ -10,12 +10,13 @@ use tokio::sync::RwLock;
 
 use super::{
     claim::Endpoints,
-    codec::Frozen,
+    codec::load_frozen,
     counts::BatchKey,
     error::Fault,
     lows::Lows,
     transaction::{Connections, Tx},
 };
+use crate::frozen::Frozen;
 
 /// Jobs whose frozen part is kept at hand.
 const FROZEN: usize = 64;
@@ -107,7 +108,7 @@ impl Core {
         if let Some(frozen) = locked(&self.frozen).get(&job) {
             return Ok(frozen.clone());
         }
-        let loaded = Arc::new(Frozen::load(tx, job).await?);
+        let loaded = Arc::new(load_frozen(tx, job).await?);
         let mut frozen = locked(&self.frozen);
         if frozen.len() >= FROZEN {
             frozen.clear();

@@ -12,10 +12,10 @@ use beacon_domain::{
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    codec::{Frozen, at, micros, region},
+    codec::{at, load_frozen, micros, region},
     writer::{Fault, Writer},
 };
-use crate::fair::Candidate;
+use crate::{fair::Candidate, frozen::Frozen};
 
 /// Jobs whose frozen part is kept at hand.
 const FROZEN: usize = 64;
@@ -222,7 +222,7 @@ impl Writer {
         if self.frozen.len() >= FROZEN {
             self.frozen.clear();
         }
-        let frozen = Arc::new(Frozen::load(&self.connection, job)?);
+        let frozen = Arc::new(load_frozen(&self.connection, job)?);
         self.frozen.insert(job, frozen.clone());
         Ok(frozen)
     }

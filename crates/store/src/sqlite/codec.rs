@@ -1,52 +1,40 @@
 //! Between rows and nouns.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use beacon_domain::{Batching, EndReason, JobId, StateCounts};
-use beacon_spec::{ModelId, Question, Region, Sampling, Sha256Digest, Timestamp};
+use beacon_spec::{ModelId, Question, Region, Sha256Digest, Timestamp};
 use rusqlite::{Connection, Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::writer::Fault;
+use crate::frozen::Frozen;
 
-/// What never changes about a job and every lease of it needs.
-#[derive(Debug)]
-pub(crate) struct Frozen {
-    pub(crate) id: JobId,
-    pub(crate) digest: Sha256Digest,
-    pub(crate) deadline: Timestamp,
-    pub(crate) provider_timeout: Option<Duration>,
-    pub(crate) sampling: Sampling,
-    pub(crate) models: Vec<ModelId>,
-    pub(crate) questions: Vec<Question>,
-    pub(crate) trace_id: Arc<str>,
+/// Reads what never changes about a job.
+pub(crate) fn load_frozen(connection: &Connection, job: i64) -> Result<Frozen, Fault> {
+    const JOB: &str = "-- codec::frozen
+        SELECT id, digest, deadline, provider_timeout, sampling, models FROM jobs WHERE no = ?1";
+    const QUESTIONS: &str = "-- codec::questions
+        SELECT question FROM batches WHERE job = ?1 ORDER BY b";
+    let mut questions = connection.prepare_cached(QUESTIONS)?;
+    let questions = questions.query_map([job], |row| json(row, 0))?.collect::<Result<_, _>>()?;
+    let frozen = connection.prepare_cached(JOB)?.query_row([job], |row| {
+        let id = JobId::from_bytes(row.get(0)?);
+        Ok(Frozen {
+            id,
+            digest: Sha256Digest::from_bytes(row.get(1)?),
+            deadline: time(row, 2)?,
+            provider_timeout: row.get::<_, Option<i64>>(3)?.map(duration),
+            sampling: json(row, 4)?,
+            models: json(row, 5)?,
+            questions,
+            trace_id: id.to_string().into(),
+        })
+    })?;
+    Ok(frozen)
 }
 
 impl Frozen {
-    /// Reads it.
-    pub(crate) fn load(connection: &Connection, job: i64) -> Result<Self, Fault> {
-        const JOB: &str = "-- codec::frozen
-            SELECT id, digest, deadline, provider_timeout, sampling, models FROM jobs WHERE no = ?1";
-        const QUESTIONS: &str = "-- codec::questions
-            SELECT question FROM batches WHERE job = ?1 ORDER BY b";
-        let mut questions = connection.prepare_cached(QUESTIONS)?;
-        let questions = questions.query_map([job], |row| json(row, 0))?.collect::<Result<_, _>>()?;
-        let frozen = connection.prepare_cached(JOB)?.query_row([job], |row| {
-            let id = JobId::from_bytes(row.get(0)?);
-            Ok(Self {
-                id,
-                digest: Sha256Digest::from_bytes(row.get(1)?),
-                deadline: time(row, 2)?,
-                provider_timeout: row.get::<_, Option<i64>>(3)?.map(duration),
-                sampling: json(row, 4)?,
-                models: json(row, 5)?,
-                questions,
-                trace_id: id.to_string().into(),
-            })
-        })?;
-        Ok(frozen)
-    }
-
     /// The question of a batch, whose number is from this column.
     pub(crate) fn question(&self, batch: usize, column: usize) -> rusqlite::Result<&Question> {
         self.questions.get(batch).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, batch as i64))

@@ -10,13 +10,16 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     codec::{
-        Frozen, at, batching, counts, duration, json, maybe_json, maybe_time, model, reason, region, state,
-        time,
+        at, batching, counts, duration, json, load_frozen, maybe_json, maybe_time, model, reason, region,
+        state, time,
     },
     end::SUMS,
     writer::Fault,
 };
-use crate::rules::{PAGE, implied_error};
+use crate::{
+    frozen::Frozen,
+    rules::{PAGE, implied_error},
+};
 
 const CELLS: &str = "-- view::cells
     SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL
@@ -132,7 +135,7 @@ fn cells(
 /// See [`beacon_domain::JobView::matrix`].
 pub(crate) fn matrix(connection: &Connection, job: JobId) -> Result<Matrix, Fault> {
     let no = number(connection, job)?.ok_or(StoreError::UnknownJob(job))?;
-    let frozen = Frozen::load(connection, no)?;
+    let frozen = load_frozen(connection, no)?;
     let cells = cells(connection, no, &frozen, None, -1)?.into_iter().map(|(cell, _)| cell).collect();
     Ok(Matrix { job, cells })
 }
@@ -151,7 +154,7 @@ pub(crate) fn records(
     const WHY: &str = "-- view::why
         SELECT reason, ended_by FROM jobs WHERE no = ?1";
     let Some(no) = number(connection, job)? else { return Ok(Vec::new()) };
-    let frozen = Frozen::load(connection, no)?;
+    let frozen = load_frozen(connection, no)?;
     let mut why = connection.prepare_cached(WHY)?;
     let (why, by) = why.query_row([no], |row| Ok((reason(row, 0)?, row.get::<_, Option<String>>(1)?)))?;
     let mut records = Vec::new();

@@ -12,8 +12,8 @@ use beacon_domain::{Bound, EndpointId, JobId, Room, StoreError, Topic, Wakeups};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{codec::Frozen, open::explain};
-use crate::fair::Lane;
+use super::open::explain;
+use crate::{fair::Lane, frozen::Frozen};
 
 /// The most commands in one transaction.
 const GROUP: usize = 512;

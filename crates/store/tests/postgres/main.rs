@@ -13,5 +13,6 @@ mod refusals;
 mod retention;
 mod sessions;
 mod sound;
+mod tls;
 mod twins;
 mod workers;

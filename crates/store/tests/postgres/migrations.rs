@@ -138,7 +138,7 @@ async fn a_store_refuses_a_schema_that_is_behind() {
     let missing = PostgresStore::connect(options.clone()).await.unwrap_err().to_string();
 
     assert!(
-        missing.contains(&name) && missing.contains("0001_init is not applied; run the migrations up"),
+        missing.contains(&name) && missing.contains("0001_init is not applied; run `beacon-migrate up`"),
         "{missing}"
     );
 }

@@ -16,6 +16,14 @@ async fn refusal(url: String) -> String {
     text
 }
 
+/// Makes the one role that needs a password. Tests that want it may be of one process.
+fn guarded(cluster: &Cluster) {
+    static MADE: std::sync::Once = std::sync::Once::new();
+    MADE.call_once(|| {
+        let _ = cluster.sql("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'");
+    });
+}
+
 #[tokio::test]
 async fn a_server_that_is_down_is_named() {
     let text = refusal("host=127.0.0.1 port=1 user=ada password=s3cret dbname=beacon".to_owned()).await;
@@ -26,12 +34,29 @@ async fn a_server_that_is_down_is_named() {
 #[tokio::test]
 async fn a_wrong_password_is_told_and_not_shown() {
     let cluster = Cluster::shared();
-    let _ = cluster.sql("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'");
+    guarded(cluster);
     let url = cluster.url("postgres").replace("user=postgres", "user=guarded password=s3cret");
 
     let text = refusal(url).await;
 
     assert!(text.contains("wrong password"), "{text}");
+}
+
+#[tokio::test]
+async fn a_missing_password_is_told() {
+    let cluster = Cluster::shared();
+    guarded(cluster);
+
+    let text = refusal(cluster.url("postgres").replace("user=postgres", "user=guarded")).await;
+
+    assert!(text.contains("as guarded: the server wants a password"), "{text}");
+}
+
+#[tokio::test]
+async fn a_url_of_another_database_is_told() {
+    let text = refusal("mysql://ada:s3cret@db.example/beacon".to_owned()).await;
+
+    assert!(text.contains("mysql://") && text.contains("needs PostgreSQL"), "{text}");
 }
 
 #[tokio::test]

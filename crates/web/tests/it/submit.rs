@@ -68,6 +68,8 @@ async fn what_cannot_be_trusted_is_refused_and_leaves_nothing() {
     ] {
         let answer = desk.post("/api/v1/jobs", body).await;
         assert_eq!(answer.refusal(), refusal, "{}", answer.body);
+        let names_limit = answer.body["error"]["message"].as_str().unwrap().contains("1048576 bytes");
+        assert_eq!(names_limit, refusal.1 == "too_large", "{}", answer.body);
     }
     let kept = desk.store.jobs(JobFilter::default()).await.unwrap().items;
     assert!(kept.is_empty(), "{kept:?}");
