@@ -92,35 +92,36 @@ CREATE TABLE beacon.accounts (
     id text COLLATE "C" PRIMARY KEY
 ) WITH (fillfactor = 30);
 
--- The hot rows: at least two updates each, on the page where they are.
+-- The hot rows: at least two updates each, on the page where they are. What hardly changes comes first: the log of an
+-- update leaves out what a row's versions have in common at their beginning.
 CREATE TABLE beacon.executions (
     job bigint NOT NULL,
-    token bigint NOT NULL DEFAULT 0,
-    -- Which claim of its endpoint gave the lease. It grows, so what was once the lowest of the live ones is a bound for good.
-    claimed bigint NOT NULL DEFAULT 0,
+    queued_at timestamptz,
     -- 1970 until it leaves the queue for the first time, so that what never ran stands together in the index of the queue;
     -- a microsecond later if an expired lease returned it; a real time after a retry or a give-back.
     not_before timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00',
-    queued_at timestamptz,
-    -- The first dispatch; the execution's own clock starts here.
-    started_at timestamptz,
-    -- Until when a call may run, also of an execution that was ended meanwhile; then `worker` stays as well.
-    lease_until timestamptz,
     n int NOT NULL,
     batch int NOT NULL,
     endpoint int,
     run int NOT NULL,
-    attempts int NOT NULL DEFAULT 0,
     failures int NOT NULL DEFAULT 0,
     throttles int NOT NULL DEFAULT 0,
-    expiries smallint NOT NULL DEFAULT 0,
     model smallint NOT NULL,
     region smallint NOT NULL,
+    expiries smallint NOT NULL DEFAULT 0,
+    token bigint NOT NULL DEFAULT 0,
+    -- Which claim of its endpoint gave the lease. It grows, so what was once the lowest of the live ones is a bound for good.
+    claimed bigint NOT NULL DEFAULT 0,
+    -- The first dispatch; the execution's own clock starts here.
+    started_at timestamptz,
+    -- Until when a call may run, also of an execution that was ended meanwhile; then `worker` stays as well.
+    lease_until timestamptz,
+    attempts int NOT NULL DEFAULT 0,
     state text COLLATE "C" NOT NULL CHECK (state IN ('blocked', 'queued', 'running', 'completed', 'failed', 'cancelled', 'timed_out', 'unsupported')),
     worker text,
     resume text,
     PRIMARY KEY (job, n)
-) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
     autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX executions_queued ON beacon.executions (endpoint, job, not_before, n) WHERE state = 'queued';
 CREATE INDEX executions_backing_off ON beacon.executions (endpoint, not_before)
