@@ -3,8 +3,10 @@
 
 mod failures;
 mod fair;
+mod idempotency;
 mod memory;
 pub mod migrate;
+mod policy;
 mod postgres;
 mod rules;
 mod sqlite;

@@ -83,6 +83,8 @@ impl From<StoreError> for ApiError {
             StoreError::Replayed => (StatusCode::CONFLICT, "nonce_replayed"),
             StoreError::KeyCompromised => (StatusCode::FORBIDDEN, "key_compromised"),
             StoreError::UnknownJob(_) => return Self::no_job(),
+            StoreError::OverQuota(_) => (StatusCode::TOO_MANY_REQUESTS, "over_quota"),
+            StoreError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
             StoreError::Occupied(_) | StoreError::Unavailable { .. } => {
                 // What the database says is for the log alone.
                 error!(request = current(), "the store failed: {error}");

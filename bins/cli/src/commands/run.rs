@@ -9,7 +9,9 @@ use beacon_boot::{
 use beacon_domain::{
     Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
 };
-use beacon_scheduler::{EndpointCatalog, Ports, Scheduler, SchedulerOptions, Stop, Submission, submit};
+use beacon_scheduler::{
+    EndpointCatalog, Fleet, Ports, Scheduler, SchedulerOptions, Stop, Submission, submit,
+};
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
 
@@ -79,6 +81,11 @@ impl Session {
             view: Arc::clone(&runtime.view),
             wakeups: Arc::clone(&runtime.wakeups),
             backends,
+            fleet: Some(Fleet {
+                attendance: Arc::clone(&runtime.operations) as _,
+                endpoints: Arc::clone(&runtime.operations) as _,
+                version: env!("CARGO_PKG_VERSION"),
+            }),
             signer: beacon_boot::receipt_signer(&database::runner_key(&command.database))?,
         };
         let options = options(command, &endpoints);

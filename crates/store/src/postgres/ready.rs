@@ -81,7 +81,7 @@ impl Waiting {
                     SELECT job FROM waiting WHERE job IS NOT NULL) AS found)
             SELECT queued.endpoint, queued.job, job.key, job.weight
             FROM queued CROSS JOIN LATERAL (SELECT key, weight FROM beacon.jobs
-                WHERE no = queued.job AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap) OFFSET 0) AS job";
+                WHERE no = queued.job AND reason IS NULL AND paused_at IS NULL AND (cost_cap IS NULL OR cost < cost_cap) OFFSET 0) AS job";
         const NEXT: &str = "-- ready::next
             SELECT min(not_before) FROM unnest($1::int4[]) AS endpoint
             CROSS JOIN LATERAL (SELECT not_before FROM beacon.executions WHERE state = 'queued'

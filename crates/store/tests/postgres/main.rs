@@ -13,5 +13,6 @@ mod refusals;
 mod retention;
 mod sessions;
 mod sound;
+mod steering;
 mod twins;
 mod workers;
