@@ -9,6 +9,7 @@ CREATE INDEX jobs_open_of_key ON jobs (key) WHERE ended_at IS NULL;
 ALTER TABLE endpoints ADD COLUMN other_limit INTEGER CHECK (other_limit >= 0);
 ALTER TABLE endpoints ADD COLUMN drain INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE endpoints ADD COLUMN reset_at INTEGER;
+CREATE INDEX endpoints_changed ON endpoints (id) WHERE other_limit IS NOT NULL OR drain OR reset_at IS NOT NULL;
 
 -- Workers that were seen lately; the others are removed.
 CREATE TABLE workers (

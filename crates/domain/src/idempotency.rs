@@ -16,8 +16,9 @@ pub trait IdempotencyLog: Send + Sync {
     /// The store cannot be reached.
     async fn begin(&self, ask: IdempotencyAsk) -> Result<Idempotent, StoreError>;
 
-    /// Keeps the answer to a request that [`Idempotent::First`] let in. `false`: its turn is over, because it took longer
-    /// than [`IdempotencyAsk::patience`] and another one has begun.
+    /// Keeps the answer to a request that [`Idempotent::First`] let in; the same answer may be given again. `false`: its
+    /// turn is over, because it took longer than [`IdempotencyAsk::patience`] and another one has begun, or it has another
+    /// answer already.
     ///
     /// # Errors
     /// The store cannot be reached.

@@ -63,8 +63,8 @@ pub struct QuotaExceeded {
 }
 
 impl QuotaUse {
-    /// Whether a job of so many executions that are to run fits into the quota beside what is used. Gives the cost cap that the job then
-    /// has.
+    /// Whether a job of so many executions that are to run fits into the quota beside what is used. Gives the cost cap
+    /// that the job then has.
     ///
     /// # Errors
     /// The first quota that it exceeds.

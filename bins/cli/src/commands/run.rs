@@ -119,6 +119,7 @@ impl Session {
             Accepted::Existing(job, state) => {
                 let what = if state.is_terminal() { "has ended; --fresh runs it anew" } else { "is resumed" };
                 remark(format_args!("job {} {what}", job.short()));
+                self.note_pause(job).await?;
                 self.check_endpoints(job).await?;
                 self.check_runner(job).await?;
                 self.note_batching(job, batching).await?;
@@ -168,6 +169,19 @@ impl Session {
             "the job has receipts of another runner's key ({signed}); put that key back ({}), or run anew with --fresh",
             self.key_file.display()
         );
+        Ok(())
+    }
+
+    /// A paused job would look as if it hung.
+    async fn note_pause(&self, job: JobId) -> anyhow::Result<()> {
+        if let Some(paused) = self.runtime.view.job(job).await?.and_then(|job| job.paused) {
+            remark(format_args!(
+                "note: the job was paused by {} at {}; `beacon resume {}` lets it go on",
+                paused.by,
+                paused.at,
+                job.short()
+            ));
+        }
         Ok(())
     }
 

@@ -133,9 +133,8 @@ impl IdempotencyLog for MemoryStore {
 
     async fn finish(&self, key: IdempotencyKey, turn: u32, answer: KeptAnswer) -> Result<bool, StoreError> {
         Ok(self.write(|state| match state.desk.answers.get_mut(&key) {
-            Some(begun) if begun.turn == turn && begun.answer.is_none() => {
-                begun.answer = Some(answer);
-                true
+            Some(begun) if begun.turn == turn => {
+                *begun.answer.get_or_insert_with(|| answer.clone()) == answer
             }
             _ => false,
         }))

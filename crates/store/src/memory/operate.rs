@@ -58,6 +58,8 @@ impl Attendance for MemoryStore {
 impl EndpointControl for MemoryStore {
     async fn set_override(&self, endpoint: EndpointId, change: EndpointOverride) -> Result<(), StoreError> {
         self.write(|state| {
+            // Which limit holds is known with the next claim.
+            state.endpoints.entry(endpoint.clone()).or_default().limit = None;
             if change == EndpointOverride::default() {
                 state.desk.overrides.remove(&endpoint);
             } else {

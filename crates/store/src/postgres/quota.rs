@@ -61,7 +61,7 @@ async fn used(tx: &Tx, key: &KeyId, now: Timestamp) -> Result<QuotaUse, Fault> {
     // No more jobs are open than executions, so the quota bounds what is read.
     const OPEN: &str = "-- quota::open
         SELECT coalesce(sum(blocked + queued + running), 0)::int8 FROM beacon.jobs JOIN beacon.batches ON job = no
-        WHERE key = $1 AND ended_at IS NULL";
+        WHERE key = $1 AND jobs.ended_at IS NULL";
     const TODAY: &str = "-- quota::today
         SELECT count(*), least(coalesce(sum(CASE WHEN ended_at IS NULL THEN greatest(cost, cost_cap) ELSE cost END), 0),
             9223372036854775807)::int8

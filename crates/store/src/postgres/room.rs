@@ -196,8 +196,8 @@ async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault>
 
 async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
     const LOCK: &str = "-- room::lock_endpoints
-        SELECT no, max_in_flight, gate, account, bound, lane, claims, other_limit, drain, reset_at FROM beacon.endpoints WHERE no = ANY($1)
-        ORDER BY no FOR NO KEY UPDATE";
+        SELECT no, max_in_flight, gate, account, bound, lane, claims, other_limit, drain, reset_at
+        FROM beacon.endpoints WHERE no = ANY($1) ORDER BY no FOR NO KEY UPDATE";
     let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
     let held = |line: &super::transaction::Line| {
         let lane: Option<String> = line.get(5)?;

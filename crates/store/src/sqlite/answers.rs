@@ -27,7 +27,7 @@ impl IdempotencyLog for SqliteStore {
     async fn finish(&self, key: IdempotencyKey, turn: u32, answer: KeptAnswer) -> Result<bool, StoreError> {
         const FINISH: &str = "-- answers::finish
             UPDATE idempotency SET status = ?4, body = ?5
-            WHERE owner = ?1 AND key = ?2 AND turn = ?3 AND status IS NULL";
+            WHERE owner = ?1 AND key = ?2 AND turn = ?3 AND (status IS NULL OR (status = ?4 AND body = ?5))";
         self.threads
             .write(Durability::Disk, move |writer| {
                 let values = params![key.owner, key.key, turn, answer.status, answer.body];

@@ -153,7 +153,7 @@ impl Attendance for SqliteStore {
 impl EndpointControl for SqliteStore {
     async fn set_override(&self, endpoint: EndpointId, change: EndpointOverride) -> Result<(), StoreError> {
         const SET: &str = "-- operate::set_override
-            UPDATE endpoints SET other_limit = ?2, drain = ?3, reset_at = ?4 WHERE no = ?1";
+            UPDATE endpoints SET other_limit = ?2, drain = ?3, reset_at = ?4, max_in_flight = NULL WHERE no = ?1";
         self.threads
             .write(Durability::Disk, move |writer| {
                 let no = writer.endpoint_no(&endpoint)?;
@@ -161,6 +161,8 @@ impl EndpointControl for SqliteStore {
                 let mut set = writer.connection.prepare_cached(SET)?;
                 set.execute(params![no, change.limit, change.drain, reset_at])?;
                 drop(set);
+                // What was written of it is news again.
+                writer.endpoints.remove(&endpoint);
                 writer.wake_queue();
                 Ok(())
             })
@@ -169,7 +171,7 @@ impl EndpointControl for SqliteStore {
 
     async fn overrides(&self, n: u32) -> Result<Vec<(EndpointId, EndpointOverride)>, StoreError> {
         const ALL: &str = "-- operate::overrides
-            SELECT id, other_limit, drain, reset_at FROM endpoints
+            SELECT id, other_limit, drain, reset_at FROM endpoints INDEXED BY endpoints_changed
             WHERE other_limit IS NOT NULL OR drain OR reset_at IS NOT NULL ORDER BY id LIMIT ?1";
         self.threads
             .read(move |connection| {

@@ -72,7 +72,7 @@ fn set(connection: &Connection, key: &KeyId) -> Result<Option<Quota>, Fault> {
 fn used(connection: &Connection, key: &KeyId, now: Timestamp) -> Result<QuotaUse, Fault> {
     const OPEN: &str = "-- quota::open
         SELECT coalesce(sum(blocked + queued + running), 0) FROM jobs INDEXED BY jobs_open_of_key
-        JOIN batches ON batches.job = jobs.no WHERE key = ?1 AND ended_at IS NULL";
+        JOIN batches ON batches.job = jobs.no WHERE key = ?1 AND jobs.ended_at IS NULL";
     const TODAY: &str = "-- quota::today
         SELECT count(*), total(iif(ended_at IS NULL, max(cost, coalesce(cost_cap, 0)), cost))
         FROM jobs INDEXED BY jobs_of_key WHERE key = ?1 AND accepted_at >= ?2 AND accepted_at < ?3";

@@ -30,7 +30,9 @@ async fn begin<S: Operations>(scene: &Scene<S>, owner: &str, body: &str) -> Idem
 pub async fn a_repeated_request_gets_the_answer_of_the_first<S: Operations>(scene: Scene<S>) {
     let first = begin(&scene, "a", "body").await;
     let meanwhile = begin(&scene, "a", "body").await;
-    assert!(scene.store.finish(key("a"), 1, answer(202)).await.unwrap());
+    for (given, taken) in [(202, true), (202, true), (500, false)] {
+        assert_eq!(scene.store.finish(key("a"), 1, answer(given)).await.unwrap(), taken, "{given}");
+    }
     let later = begin(&scene, "a", "body").await;
 
     assert_eq!((first, meanwhile), (Idempotent::First { turn: 1 }, Idempotent::Running));
