@@ -111,8 +111,8 @@ pub async fn the_audit_trail_is_read_in_pages<S: Operations>(scene: Scene<S>) {
         who: "beacon_01020304".to_owned(),
         action: "key.revoke".to_owned(),
         subject: format!("key {n}"),
-        detail: (n % 2 == 0).then(|| "because".to_owned()),
-        request_id: (n % 3 == 0).then(|| "r-1".to_owned()),
+        detail: n.is_multiple_of(2).then(|| "because".to_owned()),
+        request_id: n.is_multiple_of(3).then(|| "r-1".to_owned()),
     };
     for n in 0..5 {
         scene.store.note(entry(n)).await.unwrap();
