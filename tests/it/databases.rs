@@ -74,7 +74,7 @@ fn a_full_disk_is_named_and_the_run_gives_up_after_its_patience() {
     let job = example("bias-detection.signed.json");
     // Enough for the job, not for its answers.
     let run = ["run", &job, "--db", "disk/beacon.db", "--patience", "1"];
-    let Some(stopped) = on_disk(folder.path(), "size=250k", &run) else { return };
+    let Some(stopped) = on_disk(folder.path(), "size=400k", &run) else { return };
 
     assert_eq!(stopped.code, Some(5), "{}", stopped.stderr);
     assert!(stopped.stderr.contains("is full"), "{}", stopped.stderr);

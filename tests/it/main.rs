@@ -15,6 +15,7 @@ mod outputs;
 mod resume;
 mod services;
 mod simulate;
+mod steering;
 mod submit_to_done;
 
 use std::path::Path;

@@ -4,7 +4,8 @@ use std::{future::Future, sync::Arc};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Interrupts, Runtime, Secret, ServiceConfig, describe_endpoints, load_endpoints, load_service_key_ring,
+    Interrupts, Runtime, Secret, ServiceConfig, TrustedKeys, describe_endpoints, load_endpoints,
+    load_service_key_ring,
 };
 use beacon_scheduler::EndpointCatalog;
 use beacon_web::{Api, ApiLimits, OperatorToken, router};
@@ -20,6 +21,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let catalog = EndpointCatalog::new(infos)?;
     beacon_boot::raise_open_files();
     let runtime = Runtime::connect(&config.database, "beacon-api").await?;
+    let keys = TrustedKeys::load(keys, Arc::clone(&runtime.operations) as _).await?;
+    let following = keys.follow(Arc::clone(&runtime.clock));
     let operator = config.api.operator_token.as_ref().map(Secret::reveal).map(OperatorToken::new);
     if operator.is_none() {
         warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
@@ -29,7 +32,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         clock: runtime.clock,
         jobs: runtime.jobs,
         view: runtime.view,
-        keys: Arc::new(keys),
+        keys,
         catalog,
         operator,
         batching: config.api.batching,
@@ -46,7 +49,10 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listen = listener.local_addr()?;
     Ok(async move {
         info!(%listen, "the API listens on {listen}");
-        beacon_boot::serve(listener, router(api), clock, interrupts.next()).await?;
+        tokio::select! {
+            served = beacon_boot::serve(listener, router(api), clock, interrupts.next()) => served?,
+            never = following => match never {},
+        }
         info!("the API has stopped");
         Ok(())
     })

@@ -58,6 +58,10 @@ pub(crate) enum Command {
     Jobs(Jobs),
     /// Show one job: its questions, endpoints and why executions wait
     Show(OneJob),
+    /// Stop starting calls of a job; calls in flight go on, and so does its deadline
+    Pause(OneJob),
+    /// Let a paused job go on
+    Resume(OneJob),
     /// Cancel a job
     Cancel(OneJob),
     /// Export answers

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use beacon_boot::told;
+use beacon_scheduler::AcceptError;
 use serde_json::json;
 
 use crate::out::{OutputError, line, remark};
@@ -60,5 +61,10 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 fn is_database(cause: &(dyn std::error::Error + 'static)) -> bool {
     use beacon_domain::StoreError::{Occupied, Unavailable};
-    matches!(cause.downcast_ref(), Some(Occupied(_) | Unavailable { .. }))
+    // What acceptance hands on tells itself as the store's error, and is another type.
+    let of_acceptance = || match cause.downcast_ref()? {
+        AcceptError::Store(error) => Some(error),
+        _ => None,
+    };
+    matches!(cause.downcast_ref().or_else(of_acceptance), Some(Occupied(_) | Unavailable { .. }))
 }

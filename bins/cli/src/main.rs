@@ -50,6 +50,8 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::Simulate(command) => commands::simulate::simulate(&command, json).await,
         Command::Jobs(command) => commands::jobs::jobs(&command, json).await,
         Command::Show(command) => commands::jobs::show(&command, json).await,
+        Command::Pause(command) => commands::steer::pause(&command, json).await,
+        Command::Resume(command) => commands::steer::resume(&command, json).await,
         Command::Cancel(command) => commands::jobs::cancel(&command, json).await,
         Command::Results(command) => commands::results::results(&command, json).await,
         Command::Receipts(command) => commands::results::receipts(&command).await,

@@ -7,7 +7,7 @@ use beacon_boot::{
     Interrupts, Runtime, ServiceConfig, build_backends, health_routes, load_endpoints, load_runner_key,
 };
 use beacon_domain::{Clock, WorkerId};
-use beacon_scheduler::{EndpointCatalog, Ports, Scheduler, Stop};
+use beacon_scheduler::{EndpointCatalog, Fleet, Ports, Scheduler, Stop};
 use beacon_spec::ReceiptSigner;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -30,6 +30,11 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         view: Arc::clone(&runtime.view),
         wakeups: runtime.wakeups,
         backends,
+        fleet: Some(Fleet {
+            attendance: Arc::clone(&runtime.operations) as _,
+            endpoints: runtime.operations,
+            version: env!("CARGO_PKG_VERSION"),
+        }),
         signer: Arc::new(ReceiptSigner::new(key)),
     };
     let id = beacon_boot::process_id("worker", runtime.clock.now());

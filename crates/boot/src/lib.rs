@@ -11,6 +11,7 @@ mod service;
 mod signals;
 mod telemetry;
 mod told;
+mod trusted;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use config::{
@@ -29,3 +30,4 @@ pub use service::{print_config, process_id, refuse, run, run_configured};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, Logs, start_logs};
 pub use told::{harmless, told};
+pub use trusted::TrustedKeys;

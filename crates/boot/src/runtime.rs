@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use beacon_domain::{Backend, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
+use beacon_domain::{
+    Backend, Clock, EndpointInfo, JobStore, JobView, Operations, SystemClock, Wakeups, WorkQueue,
+};
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
 use beacon_store::{OpenMode, PostgresStore, SqliteStore};
@@ -38,6 +40,8 @@ pub struct Runtime {
     pub queue: Arc<dyn WorkQueue>,
     /// Reading.
     pub view: Arc<dyn JobView>,
+    /// Steering, and who may do what.
+    pub operations: Arc<dyn Operations>,
     /// The store's hints.
     pub wakeups: Arc<Wakeups>,
 }
@@ -112,7 +116,7 @@ impl Runtime {
         }
     }
 
-    fn of<S: JobStore + WorkQueue + JobView + 'static>(
+    fn of<S: JobStore + WorkQueue + JobView + Operations + 'static>(
         store: Arc<S>,
         wakeups: Arc<Wakeups>,
         clock: Arc<dyn Clock>,
@@ -121,6 +125,7 @@ impl Runtime {
             clock,
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
+            operations: Arc::clone(&store) as Arc<dyn Operations>,
             view: store,
             wakeups,
         }

@@ -35,8 +35,10 @@ pub struct Room {
     pub endpoint: EndpointId,
     /// The most leases wanted for it now.
     pub free: u32,
-    /// Its limit: live leases over all workers never exceed it.
+    /// Its limit: live leases over all workers never exceed it, unless an operator has set another one.
     pub limit: u32,
+    /// The highest limit that an operator may set.
+    pub most: u32,
     /// The account it belongs to, if that is limited.
     pub account: Option<AccountId>,
     /// What this worker sees of it; stored so that views can say why executions wait (S11).

@@ -53,6 +53,8 @@ pub struct EndpointInfo {
     pub region: Region,
     /// Calls in flight allowed, over all jobs, workers and processes; at least 1.
     pub limit: u32,
+    /// The highest limit that an operator may set at run time; at least `limit`.
+    pub max_limit: u32,
     /// The account that pays, if it shares a limit with others.
     pub account: Option<AccountId>,
     /// Whether the first call after a pause goes alone (S8).
@@ -74,6 +76,7 @@ impl EndpointInfo {
             model,
             region,
             limit: 1,
+            max_limit: 1,
             account: None,
             cold_probe: false,
             adaptive: None,

@@ -2,44 +2,66 @@
 //! No IO, no SQL, no HTTP; of tokio only time and synchronisation.
 
 mod answer;
+mod archive;
 mod attempt;
+mod attendance;
+mod audit;
 mod backend;
 mod call_error;
 mod claim;
 mod clock;
+mod delivery;
 mod endpoint;
 mod execution;
+mod idempotency;
 mod ids;
 mod job;
 mod lease;
+mod operations;
 mod outage;
+mod overrides;
 mod plan;
+mod quota;
 mod record;
 mod request;
 pub mod seconds;
+mod steering;
 mod store;
+mod token;
+mod trust;
 mod view;
 mod wait;
 mod wakeup;
 
 pub use answer::{Answer, Usage};
+pub use archive::SpecArchive;
 pub use attempt::AttemptRecord;
+pub use attendance::{Attendance, WorkerPresence};
+pub use audit::{AuditEntry, AuditTrail};
 pub use backend::{Backend, CallContext, Checkpoint, CheckpointError, ProbeFinding, ProbeReport};
 pub use call_error::{CallError, ErrorClass, ErrorCode, Stage};
 pub use claim::{AccountLimit, BatchStarted, Claim, Claimed, DayBudget, Gate, Room};
 pub use clock::{Clock, Monotonic, SystemClock};
+pub use delivery::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, NewDelivery};
 pub use endpoint::{AccountId, EndpointId, EndpointInfo, Timing};
 pub use execution::{ExecutionState, UnknownState};
+pub use idempotency::{IdempotencyAsk, IdempotencyKey, IdempotencyLog, Idempotent, KeptAnswer};
 pub use ids::{AttemptId, ExecutionId, JobId, JobIdError, WorkerId};
 pub use job::{BatchState, Batching, EndReason, JobState, Verdict};
 pub use lease::{Lease, LeaseKey, LossReason, Renewed, ResumeToken};
+pub use operations::Operations;
 pub use outage::{Outage, Outages};
+pub use overrides::{EndpointControl, EndpointOverride, ExpiredLease, Stuck, StuckAsk};
 pub use plan::{Plan, PlannedBatch, PlannedExecution};
+pub use quota::{QuotaExceeded, QuotaKind, QuotaStore, QuotaUse};
 pub use record::{BatchDone, JobEnded, Outcome, Reaped, RecordReport, Recorded, Recording};
 pub use request::CallRequest;
+pub use steering::{JobSteering, Paused, Steered};
 pub use store::{
     Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
 };
+pub use token::{ApiToken, NoToken, Scope, TokenSecret, TokenStore, to_the_minute};
+pub use trust::{StoredKey, TrustStore};
 pub use view::{
     BatchView, CellView, EndpointView, ExecutionRecord, Failure, JobFilter, JobSummary, Matrix, Page,
     Progress, StateCounts,

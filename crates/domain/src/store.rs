@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beacon_spec::{Close, Sha256Digest, Timestamp, VerifiedSpec};
+use beacon_spec::{Close, Quota, Sha256Digest, Timestamp, VerifiedSpec};
 
 use crate::{
     Claim, Claimed, EndReason, ExecutionId, ExecutionRecord, Failure, JobFilter, JobId, JobState, JobSummary,
-    LeaseKey, Matrix, Page, Plan, Progress, Reaped, RecordReport, Recording, Renewed, ResumeToken,
+    LeaseKey, Matrix, Page, Plan, Progress, QuotaExceeded, Reaped, RecordReport, Recording, Renewed,
+    ResumeToken,
 };
 
 /// Accepting and ending jobs.
@@ -18,7 +19,8 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] for other bytes under the id, [`StoreError::Replayed`] for a used nonce,
-    /// [`StoreError::KeyCompromised`] for a signature point used for another message.
+    /// [`StoreError::KeyCompromised`] for a signature point used for another message, [`StoreError::OverQuota`] for a key
+    /// that has its quota; it holds over all processes.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
 
     /// Ends a job: open executions become `cancelled`, leases in flight are lost, in one transaction (S7).
@@ -167,6 +169,8 @@ pub struct Acceptance {
     pub cost_cap_micros: Option<u64>,
     /// This key's share against other keys (S4); 1 is normal.
     pub weight: u32,
+    /// What the key may have, unless an operator has set another quota for it.
+    pub quota: Quota,
     /// Whether the nonce must be new: services say yes, a local run of a file says no.
     pub nonce_must_be_new: bool,
     /// When it was accepted.
@@ -230,6 +234,12 @@ pub enum StoreError {
     /// There is no such job.
     #[error("there is no job {0}")]
     UnknownJob(JobId),
+    /// A quota of the key refuses the job; nothing of it was written.
+    #[error("{0}")]
+    OverQuota(QuotaExceeded),
+    /// Something else has this name, or had it.
+    #[error("{0}")]
+    NameTaken(String),
     /// Another process has it.
     #[error("{0}")]
     Occupied(String),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Answer, AttemptRecord, BatchState, Batching, Bound, CallError, EndReason, EndpointId, ErrorCode,
-    ExecutionId, ExecutionState, Gate, JobId, JobState, Verdict,
+    ExecutionId, ExecutionState, Gate, JobId, JobState, Paused, Verdict,
 };
 
 /// Executions by state.
@@ -93,6 +93,8 @@ pub struct JobSummary {
     pub reason: Option<EndReason>,
     /// Whether it met its minima, once ended.
     pub verdict: Option<Verdict>,
+    /// Its pause, while it is paused.
+    pub paused: Option<Paused>,
     /// Executions by state.
     pub counts: StateCounts,
     /// How questions follow each other.

@@ -3,7 +3,7 @@
 use beacon_spec::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CellView, EndpointView, ExecutionState, Gate};
+use crate::{CellView, EndpointView, ExecutionState, Gate, JobSummary};
 
 /// What kept the last claim from taking more work for an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -11,6 +11,8 @@ use crate::{CellView, EndpointView, ExecutionState, Gate};
 pub enum Bound {
     /// The endpoint's limit of calls in flight.
     Endpoint,
+    /// An operator drains the endpoint.
+    Drain,
     /// The limit of the account that pays for it.
     Account,
     /// The limit over all endpoints.
@@ -25,6 +27,8 @@ pub enum Bound {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "waits_for")]
 pub enum WaitReason {
+    /// A resume: the job is paused.
+    Paused,
     /// The question before it is not done.
     Batch,
     /// The back-off after a failed attempt.
@@ -54,7 +58,20 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    /// Why this cell waits, or `None` if it does not. `endpoint` is the view of the endpoint that serves it.
+    /// Why this cell of this job waits, or `None` if it does not.
+    #[must_use]
+    pub fn of_job(
+        job: &JobSummary,
+        cell: &CellView,
+        endpoint: Option<&EndpointView>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let why = Self::of(cell, endpoint, now)?;
+        Some(if job.paused.is_some() { Self::Paused } else { why })
+    }
+
+    /// Why this cell waits, or `None` if it does not, where its job is not paused. `endpoint` is the view of the endpoint
+    /// that serves it.
     #[must_use]
     pub fn of(cell: &CellView, endpoint: Option<&EndpointView>, now: Timestamp) -> Option<Self> {
         match cell.state {

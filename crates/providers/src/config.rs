@@ -130,6 +130,9 @@ pub struct EndpointConfig {
     /// Calls in flight; 1 unless given. At most its account's limit and the global one.
     #[serde(default = "one")]
     pub limit: u32,
+    /// The highest limit that an operator may set at run time; `limit` unless given.
+    #[serde(default)]
+    pub max_limit: Option<u32>,
     /// The account that pays.
     #[serde(default)]
     pub account: Option<String>,
@@ -205,6 +208,11 @@ impl EndpointConfig {
         self.upstream_model.as_deref().unwrap_or(self.model.as_str())
     }
 
+    /// The highest limit that it may have.
+    pub(crate) fn highest_limit(&self) -> u32 {
+        self.max_limit.unwrap_or(self.limit)
+    }
+
     /// What plan and limits need.
     #[must_use]
     pub fn info(&self) -> EndpointInfo {
@@ -214,6 +222,7 @@ impl EndpointConfig {
             model: self.model.clone(),
             region: self.region,
             limit: self.limit,
+            max_limit: self.highest_limit(),
             account: self.account.as_deref().map(AccountId::new),
             cold_probe: self.cold_probe.unwrap_or(self.provider == Provider::ModalWeb),
             adaptive: self.adaptive.map(|adaptive| (adaptive.floor, adaptive.ceiling)),

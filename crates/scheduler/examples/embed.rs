@@ -24,6 +24,7 @@ async fn main() -> anyhow::Result<()> {
         wakeups: store.wakeups(),
         view: store,
         backends: vec![Arc::new(backend) as Arc<dyn Backend>],
+        fleet: None,
         signer: Arc::new(ReceiptSigner::new(SigningKey::generate())),
     };
     let options = SchedulerOptions::default();

@@ -96,6 +96,7 @@ impl Desk<'_> {
             lower_bound,
             cost_cap_micros: spec.spec().constraints.max_cost_micros,
             weight: submission.weight,
+            quota: spec.quota(),
             nonce_must_be_new: submission.nonce_must_be_new,
             now,
             spec,

@@ -6,6 +6,7 @@ mod catalog;
 mod checkpoint;
 mod close;
 mod execute;
+mod fleet;
 mod function_backend;
 mod limits;
 mod live;
@@ -26,6 +27,7 @@ mod worker;
 
 pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
 pub use catalog::{CatalogError, EndpointCatalog};
+pub use fleet::Fleet;
 pub use function_backend::FunctionBackend;
 pub use options::{OptionsError, SchedulerOptions, Timeouts};
 pub use plan::{EndpointLoad, Estimate, PlanError, PlanOptions, Unserved, estimate, plan};

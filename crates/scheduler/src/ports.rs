@@ -5,6 +5,8 @@ use std::sync::Arc;
 use beacon_domain::{Backend, Clock, JobStore, JobView, Wakeups, WorkQueue};
 use beacon_spec::ReceiptSigner;
 
+use crate::Fleet;
+
 /// The ports of one process. `jobs`, `queue`, `view` and `wakeups` are of the same store.
 #[derive(Clone)]
 pub struct Ports {
@@ -20,6 +22,8 @@ pub struct Ports {
     pub wakeups: Arc<Wakeups>,
     /// The endpoints that this process may call.
     pub backends: Vec<Arc<dyn Backend>>,
+    /// What is shared with operators, if anything is.
+    pub fleet: Option<Fleet>,
     /// The runner's key.
     pub signer: Arc<ReceiptSigner>,
 }

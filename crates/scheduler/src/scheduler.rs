@@ -6,8 +6,8 @@ use beacon_domain::{JobId, JobSummary, Outages, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    OptionsError, Ports, SchedulerOptions, Stop, close, limits::Gates, live::Live, patience::Patience, reap,
-    recorder::Recorder, renew, worker::Worker,
+    OptionsError, Ports, SchedulerOptions, Stop, close, fleet::Member, limits::Gates, live::Live,
+    patience::Patience, reap, recorder::Recorder, renew, worker::Worker,
 };
 
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
@@ -59,6 +59,11 @@ impl Scheduler {
         background.spawn(gone.clone().run_until_cancelled_owned(recording));
         background.spawn(gone.clone().run_until_cancelled_owned(renewing));
         background.spawn(gone.clone().run_until_cancelled_owned(reaping));
+        if let Some(fleet) = self.ports.fleet.clone() {
+            let (ports, every) = ((self.ports.clone(), fleet), self.options.lease / 3);
+            let member = Member::new(self.id.clone(), ports, Arc::clone(&gates), every);
+            background.spawn(gone.clone().run_until_cancelled_owned(member.run(done.clone())));
+        }
         let worker = Arc::new(Worker {
             id: self.id.clone(),
             ports: self.ports.clone(),

@@ -150,6 +150,7 @@ fn describe(config: &SimEndpoint) -> EndpointInfo {
         model: config.model.clone(),
         region: config.region,
         limit: config.capacity,
+        max_limit: config.capacity,
         account: None,
         cold_probe: false,
         adaptive: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{JobSpec, KeyId, Profile, Sha256Digest};
+use crate::{JobSpec, KeyId, Profile, Quota, Sha256Digest};
 
 /// The bytes as they arrived. Nothing may run from this type.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub struct VerifiedSpec {
     pub(crate) key: KeyId,
     pub(crate) public_key: [u8; 32],
     pub(crate) weight: u32,
+    pub(crate) quota: Quota,
     pub(crate) profile: Profile,
     pub(crate) signature_point: [u8; 32],
     pub(crate) canonical_digest: Sha256Digest,
@@ -59,6 +60,12 @@ impl VerifiedSpec {
     #[must_use]
     pub const fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// What the key may have.
+    #[must_use]
+    pub const fn quota(&self) -> Quota {
+        self.quota
     }
 
     /// The form under which the signature held.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobName, ModelId, QuestionId, Region, Timestamp};
+use crate::{JobName, ModelId, QuestionId, Region, Timestamp, Webhook};
 
 /// A job in its derived, normalised form. The signed bytes stay the source of truth (P1, P8).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct JobSpec {
     pub sampling: Sampling,
     /// Deadlines, minima and the cost cap.
     pub constraints: Constraints,
+    /// Who is told what of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
     /// `metadata.timestamp`, if present: when the signer made it.
     pub signed_at: Option<Timestamp>,
     /// `metadata.nonce`, if present.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
-use crate::{KeyId, Profile, Timestamp, public_key::PublicKey, verify_error::quoted};
+use crate::{KeyId, Profile, Quota, Timestamp, public_key::PublicKey, verify_error::quoted};
 
 /// One trusted key with its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct TrustedKey {
     pub profiles: Vec<Profile>,
     /// Its share against other keys; 1 is normal.
     pub weight: u32,
+    /// What it may have, unless an operator sets something else at run time.
+    pub quota: Quota,
     /// Whether it is an example whose secret is published; services refuse such a ring.
     pub example: bool,
 }
@@ -82,6 +84,8 @@ struct Entry {
     #[serde(default = "one")]
     weight: u32,
     #[serde(default)]
+    quota: Quota,
+    #[serde(default)]
     example: bool,
 }
 
@@ -128,9 +132,10 @@ impl KeyRing {
         if entry.weight == 0 {
             return Err("weight must be at least 1".to_owned());
         }
-        let Entry { status, not_before, not_after, profiles, weight, example, .. } = entry;
+        let Entry { status, not_before, not_after, profiles, weight, quota, example, .. } = entry;
         let public_key = *public_key.bytes();
-        let key = TrustedKey { kid, public_key, status, not_before, not_after, profiles, weight, example };
+        let key =
+            TrustedKey { kid, public_key, status, not_before, not_after, profiles, weight, quota, example };
         match self.by_key.insert(public_key, key) {
             Some(_) => Err("the public_key is there twice".to_owned()),
             None => Ok(()),

@@ -17,6 +17,7 @@ mod normalise;
 mod parse;
 mod profile;
 mod public_key;
+mod quota;
 mod receipt;
 mod records;
 mod region;
@@ -25,6 +26,7 @@ mod sign;
 mod signing_key;
 mod verify;
 mod verify_error;
+mod webhook;
 mod wrapper;
 
 pub use canonical::canonical_form;
@@ -39,6 +41,7 @@ pub use keys::{KeyRing, KeyRingError, KeySource, KeyStatus, TrustedKey};
 pub use limits::MAX_DEPTH;
 pub use merkle::MerkleRoot;
 pub use profile::{Profile, UnknownProfile};
+pub use quota::Quota;
 pub use receipt::{
     CLOSE_SCHEMA, Close, CloseBody, RECEIPT_SCHEMA, Receipt, ReceiptBody, ReceiptError, ReceiptSigner,
 };
@@ -49,3 +52,4 @@ pub use sign::{SignError, SignOptions, SignedText, sign_spec, sign_text};
 pub use signing_key::{SigningKey, random_nonce};
 pub use verify::{Freshness, verify};
 pub use verify_error::{Trust, VerifyError};
+pub use webhook::{NoWebhookSecret, Webhook, WebhookEvent, WebhookSecret};

@@ -38,5 +38,13 @@ pub const MAX_TOKENS: u64 = 1_000_000;
 pub const MAX_TEMPERATURE: f64 = 2.0;
 /// The largest seed: the largest whole number that a double, and so a signature, tells from its neighbours.
 pub const MAX_SEED: u64 = (1 << 53) - 1;
+/// The most webhooks.
+pub const MAX_WEBHOOKS: usize = 4;
+/// The most events named by a webhook.
+pub const MAX_WEBHOOK_EVENTS: usize = 16;
+/// The longest name of an event, in characters.
+pub const MAX_EVENT_CHARS: usize = 64;
+/// The longest address, in characters.
+pub const MAX_URL_CHARS: usize = 2048;
 /// The highest cost cap, in dollars.
 pub const MAX_COST_USD: f64 = 1e9;

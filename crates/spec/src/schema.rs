@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{JobName, ModelId, PAYLOAD_TYPE, QuestionId, catalogue::QUESTIONS, limits};
+use crate::{JobName, ModelId, PAYLOAD_TYPE, QuestionId, WebhookEvent, catalogue::QUESTIONS, limits};
 
 /// Texts that hold no control character, as ids must not.
 const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
@@ -34,6 +34,7 @@ pub fn job_schema() -> Value {
             "runs": whole("how often each cell runs; 0 is 1", limits::MAX_RUNS),
             "sampling": sampling(),
             "constraints": constraints(),
+            "webhooks": webhooks(),
             "metadata": metadata(),
             "created_at": ignored("unsigned under profile P"),
             "wallet_auth": ignored("never checked; it proves nothing here"),
@@ -199,6 +200,29 @@ fn constraints() -> Value {
             "providers": ignored("endpoints are configured by the operator; a job cannot choose among them"),
         }),
     )
+}
+
+fn webhooks() -> Value {
+    json!({
+        "type": ["array", "null"], "maxItems": limits::MAX_WEBHOOKS,
+        "description": "who is told of the job, each url once; which addresses are allowed is the operator's decision",
+        "items": {
+            "type": "object",
+            "required": ["url"],
+            "properties": {
+                "url": {
+                    "type": "string", "maxLength": limits::MAX_URL_CHARS,
+                    "pattern": r"^https?://[A-Za-z0-9.:\[\]-]+([/?#][!-~]*)?$",
+                    "description": "http or https, without a user",
+                },
+                "events": {
+                    "type": ["array", "null"], "maxItems": limits::MAX_WEBHOOK_EVENTS,
+                    "items": { "enum": WebhookEvent::ALL.map(WebhookEvent::as_str) },
+                    "description": "job.ended where it is absent or empty",
+                },
+            },
+        },
+    })
 }
 
 fn metadata() -> Value {

@@ -71,6 +71,7 @@ pub fn verify(
         key: key.kid,
         public_key: key.public_key,
         weight: key.weight,
+        quota: key.quota,
         profile,
         signature_point,
         canonical_digest: Sha256Digest::of(&canonical),

@@ -11,10 +11,10 @@ use beacon_spec::{
     Freshness, JobName, KeyRing, ModelId, PAYLOAD_TYPE, Profile, QuestionId, SignOptions, SignedSpec,
     SigningKey, Timestamp, VerifyError, job_schema,
     limits::{
-        MAX_BENCHMARK_CHARS, MAX_COST_USD, MAX_DEPTH, MAX_EXECUTIONS, MAX_JSON_VALUES, MAX_MODELS,
-        MAX_NONCE_CHARS, MAX_QUESTION_CHARS, MAX_QUESTIONS, MAX_REGION_CHARS, MAX_REGIONS, MAX_RUNS,
-        MAX_SEED, MAX_SPEC_BYTES, MAX_TEMPERATURE, MAX_TIMEOUT_NS, MAX_TIMESTAMP_CHARS, MAX_TOKENS,
-        MAX_VERSION_CHARS,
+        MAX_BENCHMARK_CHARS, MAX_COST_USD, MAX_DEPTH, MAX_EVENT_CHARS, MAX_EXECUTIONS, MAX_JSON_VALUES,
+        MAX_MODELS, MAX_NONCE_CHARS, MAX_QUESTION_CHARS, MAX_QUESTIONS, MAX_REGION_CHARS, MAX_REGIONS,
+        MAX_RUNS, MAX_SEED, MAX_SPEC_BYTES, MAX_TEMPERATURE, MAX_TIMEOUT_NS, MAX_TIMESTAMP_CHARS, MAX_TOKENS,
+        MAX_URL_CHARS, MAX_VERSION_CHARS, MAX_WEBHOOK_EVENTS, MAX_WEBHOOKS,
     },
     sign_spec, verify,
 };
@@ -210,6 +210,33 @@ fn questions(both: &Both) {
     }
 }
 
+fn webhooks(both: &Both) {
+    let one =
+        |url: &str, events: Value| signed(job_with("webhooks", json!([{ "url": url, "events": events }])));
+    let numbered = |n: usize| (0..n).map(|i| json!({ "url": format!("http://h/{i}") })).collect::<Vec<_>>();
+    both.size("webhooks", MAX_WEBHOOKS, |n| json!(numbered(n)));
+    both.size("webhooks[0].url", MAX_URL_CHARS, |n| json!(format!("https://h/{}", "a".repeat(n - 10))));
+    for url in ["https://example.com", "http://[::1]:8080/a?b=%20#c", "https://h?b", "https://h/@"] {
+        both.accept(&one(url, Value::Null));
+    }
+    for url in ["", "ftp://h/", "https://", "https:///a", "https://user@h/", "https://h/ b", "https://h/é"] {
+        both.refuse(&one(url, Value::Null), "webhooks[0].url", &["an address such as"]);
+    }
+    both.refuse(&signed(job_with("webhooks", json!([{}]))), "webhooks[0].url", &["is missing"]);
+    both.refuse(&signed(job_with("webhooks", json!(["http://h/"]))), "webhooks[0]", &["an object"]);
+    let events = |n: usize| one("http://h/", json!(vec!["job.ended"; n]));
+    both.accept(&events(MAX_WEBHOOK_EVENTS));
+    let found = format!("has {} items", MAX_WEBHOOK_EVENTS + 1);
+    both.refuse(&events(MAX_WEBHOOK_EVENTS + 1), "webhooks[0].events", &[&found]);
+    let unknown = one("http://h/", json!(["job.begun"]));
+    both.refuse(&unknown, "webhooks[0].events[0]", &["one of batch.done, job.ended"]);
+    let long = one("http://h/", json!(["e".repeat(MAX_EVENT_CHARS + 1)]));
+    both.refuse(&long, "webhooks[0].events[0]", &["has 65 characters"]);
+    // What a schema cannot say.
+    let twice = signed(job_with("webhooks", json!([{ "url": "http://h/" }, { "url": "http://h/" }])));
+    assert!(verified(twice.to_string()).unwrap_err().to_string().contains("is there already"));
+}
+
 fn keys(both: &Both) {
     let signed = signed(job());
     for (name, length) in [("signature", 88), ("public_key", 44)] {
@@ -236,6 +263,7 @@ fn every_limit_of_the_schema_is_enforced_and_named_and_every_enforced_limit_is_i
     both.models("models");
     both.models("metadata.models");
     both.regions("constraints.regions");
+    webhooks(&both);
     keys(&both);
 
     let met = both.met.borrow();

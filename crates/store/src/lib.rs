@@ -4,8 +4,10 @@
 mod failures;
 mod fair;
 mod frozen;
+mod idempotency;
 mod memory;
 pub mod migrate;
+mod policy;
 mod postgres;
 mod rules;
 mod sqlite;

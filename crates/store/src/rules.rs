@@ -1,9 +1,10 @@
-//! What both stores decide alike: errors that follow from a state, expired leases, days.
+//! What all stores decide alike: errors that follow from a state, expired leases, days.
 
 use beacon_domain::{
-    BatchDone, Bound, CallError, EndReason, ErrorCode, ExecutionState, JobEnded, LossReason, Stage,
+    BatchDone, Bound, CallError, EndReason, ErrorCode, ExecutionState, JobEnded, LossReason, Page, Plan,
+    Stage, StoreError,
 };
-use beacon_spec::Timestamp;
+use beacon_spec::{KeyId, Timestamp};
 
 /// A lease that expires this often takes its workers down with it: the execution fails.
 pub(crate) const MOST_EXPIRIES: u32 = 5;
@@ -68,6 +69,45 @@ impl Ended {
 /// Days since 1970 UTC.
 pub(crate) fn day(now: Timestamp) -> i64 {
     now.as_second().div_euclid(86_400)
+}
+
+/// A page of at most `limit` of these rows, which come with their numbers; one more says that there is a next page.
+pub(crate) fn page<T>(mut rows: Vec<(T, i64)>, limit: u32) -> Page<T> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|(_, no)| no.to_string());
+    Page { items: rows.into_iter().map(|(row, _)| row).collect(), next }
+}
+
+/// When a day begins.
+pub(crate) fn day_starts(day: i64) -> Timestamp {
+    Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or(Timestamp::MAX)
+}
+
+/// How many executions of a plan are to run.
+pub(crate) fn to_run(plan: &Plan) -> u64 {
+    plan.executions.iter().filter(|execution| execution.endpoint.is_some()).count() as u64
+}
+
+/// A token that cannot be added.
+pub(crate) fn token_is_there(id: &str) -> StoreError {
+    StoreError::NameTaken(format!("there is a token {id} already; make another one"))
+}
+
+/// A key that cannot be added or revoked under this id.
+pub(crate) fn another_has_the_kid(kid: &KeyId) -> StoreError {
+    StoreError::NameTaken(format!(
+        "the key id {:?} or the key itself is there with another partner; list the keys, and name it as it is there",
+        kid.as_str()
+    ))
+}
+
+/// A key that cannot be trusted again.
+pub(crate) fn is_revoked(kid: &KeyId) -> StoreError {
+    StoreError::NameTaken(format!(
+        "the key {:?} was revoked, which is for good; make a new key",
+        kid.as_str()
+    ))
 }
 
 /// The error of an execution that ended without an attempt of its own.

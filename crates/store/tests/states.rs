@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use beacon_domain::{ExecutionState, JobState};
+use beacon_domain::{DeliveryState, ExecutionState, JobState};
 
 const DOCS: &str = include_str!("../../../docs/STATES.md");
 const SCHEMAS: [(&str, &str); 2] = [
@@ -47,6 +47,22 @@ fn the_chart_of_executions_is_the_enum_and_the_schema() {
     assert_eq!(docs.len(), ExecutionState::ALL.len());
     for (schema, create) in SCHEMAS {
         assert_eq!(check(schema, create, "executions"), ExecutionState::ALL.map(ExecutionState::as_str));
+    }
+}
+
+#[test]
+fn the_chart_of_deliveries_is_the_schema() {
+    const SCHEMAS: [(&str, &str); 2] = [
+        (include_str!("../../../migrations/sqlite/0002_steering.sql"), "CREATE TABLE "),
+        (include_str!("../../../migrations/postgres/0002_steering.up.sql"), "CREATE TABLE beacon."),
+    ];
+    let docs = table("deliveries");
+
+    for (schema, create) in SCHEMAS {
+        let mut states = check(schema, create, "deliveries");
+        assert!(states.iter().all(|state| state.parse::<DeliveryState>().is_ok()));
+        states.sort();
+        assert_eq!(states, docs.keys().cloned().collect::<Vec<_>>());
     }
 }
 

@@ -48,6 +48,7 @@ pub fn accept(spec: VerifiedSpec, batching: Batching, now: Timestamp) -> Accepta
         cost_cap_micros: job.constraints.max_cost_micros,
         plan: Plan { batching, batches, executions, sampling: job.sampling },
         weight: spec.weight(),
+        quota: spec.quota(),
         spec,
         deadline: now + Duration::from_secs(3600),
         lower_bound: None,
@@ -63,6 +64,7 @@ pub fn claim(endpoints: &[&str], limit: u32, now: Timestamp) -> Claim {
         endpoint: EndpointId::new(*endpoint),
         free: limit,
         limit,
+        most: limit,
         account: None,
         gate: Gate::Open,
     };

@@ -99,6 +99,8 @@ impl From<StoreError> for ApiError {
                 let message = "the database lacks this version's schema; run `beacon-migrate up`";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "schema_missing", message);
             }
+            StoreError::OverQuota(_) => (StatusCode::TOO_MANY_REQUESTS, "over_quota"),
+            StoreError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
             StoreError::Occupied(_) | StoreError::Unavailable { .. } => {
                 // What the database says is for the log alone.
                 error!(request = current(), "the store failed: {error}");

@@ -37,7 +37,13 @@ pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<
         let (done, total) = (job.counts.completed, job.counts.total());
         let retry =
             job.retry_of.map_or_else(String::new, |first| format!("  (tries {} again)", first.short()));
-        line(format_args!("{}  {:<24} {done:>6}/{total:<6} {}{retry}", job.id.short(), job.state, job.name))?;
+        let paused = if job.paused.is_some() { "  (paused)" } else { "" };
+        line(format_args!(
+            "{}  {:<24} {done:>6}/{total:<6} {}{paused}{retry}",
+            job.id.short(),
+            job.state,
+            job.name
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -138,7 +144,11 @@ fn print(progress: &Progress) -> anyhow::Result<()> {
 fn standing(job: &JobSummary) -> String {
     let retry = job.retry_of.map_or_else(String::new, |first| format!(", tries {} again", first.short()));
     let verdict = if job.verdict == Some(Verdict::NotMet) { ", its minima are not met" } else { "" };
-    format!("{}{verdict}{retry}", job.state)
+    let paused = job
+        .paused
+        .as_ref()
+        .map_or_else(String::new, |paused| format!(", paused by {} at {}", paused.by, paused.at));
+    format!("{}{paused}{verdict}{retry}", job.state)
 }
 
 /// Completed executions of all, and whatever else became of them.
@@ -161,7 +171,7 @@ fn waiting(progress: &Progress, matrix: &Matrix, now: Timestamp) -> anyhow::Resu
     let mut reasons: BTreeMap<String, u32> = BTreeMap::new();
     for cell in &matrix.cells {
         let endpoint = progress.endpoints.iter().find(|view| Some(&view.endpoint) == cell.endpoint.as_ref());
-        if let Some(reason) = WaitReason::of(cell, endpoint, now) {
+        if let Some(reason) = WaitReason::of_job(&progress.job, cell, endpoint, now) {
             *reasons.entry(explain(reason, cell)).or_default() += 1;
         }
     }
@@ -174,12 +184,14 @@ fn waiting(progress: &Progress, matrix: &Matrix, now: Timestamp) -> anyhow::Resu
 fn explain(reason: WaitReason, cell: &CellView) -> String {
     let endpoint = cell.endpoint.as_ref().map_or("its endpoint", EndpointId::as_str);
     match reason {
+        WaitReason::Paused => "for `beacon resume`: the job is paused".to_owned(),
         WaitReason::Batch => "for the question before".to_owned(),
         WaitReason::Retry { at } => format!("for their next attempt at {at}"),
         WaitReason::ColdProbe => format!("for the first answer of {endpoint}, which is cold"),
         WaitReason::Throttled { until } => format!("for {endpoint}, which asked for a pause until {until}"),
         WaitReason::Breaker { until } => format!("for {endpoint}, which keeps failing, until {until}"),
         WaitReason::Limit { bound: Bound::Endpoint } => format!("for {endpoint}, which is at its limit"),
+        WaitReason::Limit { bound: Bound::Drain } => format!("for {endpoint}, which is drained"),
         WaitReason::Limit { bound: Bound::Account } => {
             format!("for the account of {endpoint}, which is at its limit")
         }

@@ -9,6 +9,7 @@ pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod simulate;
+pub(crate) mod steer;
 pub(crate) mod summary;
 pub(crate) mod verify;
 

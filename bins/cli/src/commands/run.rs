@@ -10,7 +10,7 @@ use beacon_domain::{
     Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
 };
 use beacon_scheduler::{
-    EndpointCatalog, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop, Submission, submit,
+    EndpointCatalog, Fleet, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop, Submission, submit,
 };
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
@@ -81,6 +81,11 @@ impl Session {
             view: Arc::clone(&runtime.view),
             wakeups: Arc::clone(&runtime.wakeups),
             backends,
+            fleet: Some(Fleet {
+                attendance: Arc::clone(&runtime.operations) as _,
+                endpoints: Arc::clone(&runtime.operations) as _,
+                version: env!("CARGO_PKG_VERSION"),
+            }),
             signer: beacon_boot::receipt_signer(&database::runner_key(&command.database))?,
         };
         let options = options(command, &endpoints);
@@ -114,6 +119,7 @@ impl Session {
             Accepted::Existing(job, state) => {
                 let what = if state.is_terminal() { "has ended; --fresh runs it anew" } else { "is resumed" };
                 remark(format_args!("job {} {what}", job.short()));
+                self.note_pause(job).await?;
                 self.check_endpoints(job).await?;
                 self.check_runner(job).await?;
                 self.note_batching(job, batching).await?;
@@ -163,6 +169,19 @@ impl Session {
             "the job has receipts of another runner's key ({signed}); put that key back ({}), or run anew with --fresh",
             self.key_file.display()
         );
+        Ok(())
+    }
+
+    /// A paused job would look as if it hung.
+    async fn note_pause(&self, job: JobId) -> anyhow::Result<()> {
+        if let Some(paused) = self.runtime.view.job(job).await?.and_then(|job| job.paused) {
+            remark(format_args!(
+                "note: the job was paused by {} at {}; `beacon resume {}` lets it go on",
+                paused.by,
+                paused.at,
+                job.short()
+            ));
+        }
         Ok(())
     }
 

@@ -9,3 +9,4 @@ mod keys;
 mod runtime;
 mod samples;
 mod service_config;
+mod trusted;

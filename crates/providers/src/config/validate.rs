@@ -123,6 +123,9 @@ impl EndpointConfig {
         if self.limit == 0 {
             return self.fail("limit", "must be at least 1; remove the endpoint to stop using it");
         }
+        if self.highest_limit() < self.limit {
+            return self.fail("max_limit", "is below limit; raise it, or leave it out");
+        }
         if self.adaptive.is_some_and(|a| a.floor == 0 || a.floor > a.ceiling || a.ceiling > self.limit) {
             return self
                 .fail("adaptive", "needs 1 <= floor <= ceiling <= limit; raise limit to the ceiling wanted");

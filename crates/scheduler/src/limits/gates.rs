@@ -7,7 +7,8 @@ use std::{
 };
 
 use beacon_domain::{
-    AccountId, CallError, EndpointId, EndpointInfo, ErrorClass, Gate, Monotonic, Outage, Outages, Room,
+    AccountId, CallError, EndpointId, EndpointInfo, EndpointOverride, ErrorClass, Gate, Monotonic, Outage,
+    Outages, Room,
 };
 use beacon_spec::Timestamp;
 
@@ -39,6 +40,8 @@ struct EndpointGate {
     away_since: Option<Monotonic>,
     breaker: Breaker,
     adaptive: Option<Adaptive>,
+    /// What an operator changed.
+    change: EndpointOverride,
 }
 
 /// What a call changed about an endpoint's breaker.
@@ -153,6 +156,17 @@ impl Gates {
         }
     }
 
+    /// Heeds what operators changed; endpoints that are not named are as the file says. Whether any changed.
+    pub(crate) fn change(&self, changes: &[(EndpointId, EndpointOverride)]) -> bool {
+        let changes: BTreeMap<_, _> = changes.iter().map(|(endpoint, change)| (endpoint, change)).collect();
+        let mut any = false;
+        for (endpoint, gate) in self.lock().iter_mut() {
+            let change = changes.get(endpoint).copied().cloned().unwrap_or_default();
+            any |= gate.heed(change);
+        }
+        any
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<EndpointId, EndpointGate>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,6 +186,7 @@ impl EndpointGate {
             away_since: None,
             breaker,
             adaptive,
+            change: EndpointOverride::default(),
         }
     }
 
@@ -181,12 +196,15 @@ impl EndpointGate {
             Gate::Throttled { .. } | Gate::Broken { .. } => 0,
             Gate::Cold => 1,
             Gate::Open if self.breaker.is_half_open() => 1,
-            Gate::Open => self.adaptive.as_ref().map_or(self.info.limit, Adaptive::limit),
+            Gate::Open => self.adaptive.as_ref().map_or(u32::MAX, Adaptive::limit),
         };
+        // What drains is asked for all the same: the store gives nothing, and notes why.
+        let limit = limit.min(self.change.limit(self.info.limit, self.info.max_limit));
         Room {
             endpoint: self.info.id.clone(),
             free: limit.saturating_sub(self.in_flight),
             limit: self.info.limit,
+            most: self.info.max_limit.max(self.info.limit),
             account: self.info.account.clone(),
             gate,
         }
@@ -206,6 +224,18 @@ impl EndpointGate {
     /// Calls that are still in flight keep a container busy, hence warm.
     fn is_warm(&self, now: Monotonic, warm_for: Duration) -> bool {
         self.answered_at.is_some_and(|at| self.in_flight > 0 || now.since(at) < warm_for)
+    }
+
+    fn heed(&mut self, change: EndpointOverride) -> bool {
+        if self.change == change {
+            return false;
+        }
+        if change.reset_at > self.change.reset_at {
+            self.breaker = Breaker::default();
+            self.throttled_until = None;
+        }
+        self.change = change;
+        true
     }
 
     fn opens_at(&self, now: Monotonic) -> Option<Monotonic> {

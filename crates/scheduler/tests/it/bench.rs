@@ -11,8 +11,8 @@ use beacon_domain::{
     EndpointInfo, ErrorCode, ExecutionRecord, JobId, JobSummary, ResumeToken, Stage, SystemClock, WorkerId,
 };
 use beacon_scheduler::{
-    AcceptError, EndpointCatalog, FunctionBackend, PlanOptions, Ports, Scheduler, SchedulerOptions, Stop,
-    Submission, plan, submit,
+    AcceptError, EndpointCatalog, Fleet, FunctionBackend, PlanOptions, Ports, Scheduler, SchedulerOptions,
+    Stop, Submission, plan, submit,
 };
 use beacon_spec::{ModelId, ReceiptSigner, Region};
 use beacon_store::MemoryStore;
@@ -106,8 +106,13 @@ impl Bench {
             jobs: Arc::clone(&store) as _,
             queue: Arc::clone(&store) as _,
             wakeups: store.wakeups(),
-            view: store,
+            view: Arc::clone(&store) as _,
             backends: Vec::new(),
+            fleet: Some(Fleet {
+                attendance: Arc::clone(&store) as _,
+                endpoints: Arc::clone(&store) as _,
+                version: "test",
+            }),
             signer: Arc::new(ReceiptSigner::new(test_key())),
         };
         Self { ports, options: SchedulerOptions::default(), seen: Arc::default() }

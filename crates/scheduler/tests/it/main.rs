@@ -11,6 +11,7 @@ mod cold;
 mod deadlines;
 mod events;
 mod fairness;
+mod fleet;
 mod late;
 mod limits;
 mod outages;

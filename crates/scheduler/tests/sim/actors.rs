@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beacon_domain::{Accepted, CancelReason, JobId, StoreError, WorkerId};
+use beacon_domain::{Accepted, CancelReason, JobId, JobSteering, StoreError, WorkerId};
 use beacon_scheduler::{AcceptError, PlanOptions, Scheduler, Submission, plan, submit};
 use beacon_testkit::{conformance::Store, faults::Fault};
 use tokio::time::sleep;
@@ -82,8 +82,8 @@ async fn trouble<S: Store + 'static>(site: &Site<S>, process: &Process, who: Who
     }
 }
 
-/// Submits a job when its time has come, and cancels it if that is planned.
-pub(crate) async fn client<S: Store + 'static>(site: Arc<Site<S>>, job: JobPlan) {
+/// Submits a job when its time has come, and pauses and cancels it if that is planned.
+pub(crate) async fn client<S: Store + JobSteering + 'static>(site: Arc<Site<S>>, job: JobPlan) {
     sleep(job.at).await;
     let process = site.start(Who::CLIENT);
     let id = loop {
@@ -96,11 +96,31 @@ pub(crate) async fn client<S: Store + 'static>(site: Arc<Site<S>>, job: JobPlan)
             }
         }
     };
+    tokio::join!(pause(&site, &process, &job, id), cancel(&process, &job, id));
+}
+
+async fn cancel(process: &Process, job: &JobPlan, id: JobId) {
     let Some(after) = job.cancel_after else { return };
     sleep(after).await;
-    while cancel_once(&process, id).await.is_err() {
+    while cancel_once(process, id).await.is_err() {
         sleep(AGAIN).await;
     }
+}
+
+/// Pauses a job for a while. The ledger hears of it in the same step.
+async fn pause<S: Store + JobSteering + 'static>(
+    site: &Site<S>,
+    process: &Process,
+    job: &JobPlan,
+    id: JobId,
+) {
+    let Some((after, lasts)) = job.pause else { return };
+    sleep(after).await;
+    let paused = site.store.pause(id, "client".to_owned(), process.ports.clock.now()).await;
+    open(&site.ledger).steered(id, &paused.expect("the store in memory does not fail"));
+    sleep(lasts).await;
+    let resumed = site.store.resume(id, process.ports.clock.now()).await;
+    open(&site.ledger).steered(id, &resumed.expect("the store in memory does not fail"));
 }
 
 async fn submit_once<S: Store + 'static>(

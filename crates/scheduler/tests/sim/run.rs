@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use beacon_domain::{JobId, StateCounts, StoreError, Wakeups};
+use beacon_domain::{JobId, JobSteering, StateCounts, StoreError, Wakeups};
 use beacon_store::MemoryStore;
 use beacon_testkit::{
     conformance::Store,
@@ -101,7 +101,7 @@ fn memory() -> (Arc<MemoryStore>, Arc<Wakeups>) {
     (store, hints)
 }
 
-fn run_over<S: Store + 'static>(
+fn run_over<S: Store + JobSteering + 'static>(
     seed: u64,
     scenario: impl FnOnce(&Dice) -> Scenario,
     store: impl FnOnce() -> (Arc<S>, Arc<Wakeups>),
@@ -140,7 +140,7 @@ fn run_over<S: Store + 'static>(
     }
 }
 
-async fn drive<S: Store + 'static>(site: &Arc<Site<S>>) -> Result<(), StoreError> {
+async fn drive<S: Store + JobSteering + 'static>(site: &Arc<Site<S>>) -> Result<(), StoreError> {
     let began = Instant::now();
     let (hints, restarts) = (Arc::clone(site), Arc::clone(site));
     tokio::spawn(async move { hints.spread_hints().await });

@@ -47,13 +47,14 @@ pub(crate) struct EndpointPlan {
     pub(crate) restarts: bool,
 }
 
-/// A job, when it is submitted, and when it is cancelled.
+/// A job, when it is submitted, when it is cancelled, and when and for how long it is paused.
 #[derive(Debug, Clone)]
 pub(crate) struct JobPlan {
     pub(crate) spec: SpecBuilder,
     pub(crate) batching: Batching,
     pub(crate) at: Duration,
     pub(crate) cancel_after: Option<Duration>,
+    pub(crate) pause: Option<(Duration, Duration)>,
 }
 
 /// What befalls whole processes, beside what strikes at their awaits.
@@ -163,6 +164,9 @@ fn job(dice: &Dice, n: u32, endpoints: &[EndpointPlan]) -> JobPlan {
         batching: if dice.chance(0.5) { Batching::Question } else { Batching::Endpoint },
         at: Duration::from_millis(u64::from(dice.within(0..=12_000))),
         cancel_after: dice.chance(0.3).then(|| Duration::from_millis(u64::from(dice.within(1..=15_000)))),
+        pause: dice
+            .chance(0.3)
+            .then(|| (dice.up_to(Duration::from_secs(10)), dice.up_to(Duration::from_secs(8)))),
     }
 }
 

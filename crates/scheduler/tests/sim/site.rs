@@ -94,6 +94,7 @@ impl<S: Store + 'static> Site<S> {
             view: store,
             wakeups,
             backends: self.endpoints.iter().map(backend).collect(),
+            fleet: None,
             signer: Arc::clone(&self.signer),
         };
         Process { life, clock, ports, stop: Stop::new() }

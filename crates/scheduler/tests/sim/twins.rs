@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionId, ExecutionRecord,
-    Failure, JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped,
-    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
+    Failure, JobFilter, JobId, JobSteering, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress,
+    Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, Steered, StoreError, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use beacon_testkit::conformance::Store;
@@ -108,6 +108,17 @@ impl<S: Store> WorkQueue for Twin<S> {
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
         self.store.reap(n, now).await
+    }
+}
+
+#[async_trait]
+impl<S: Store + JobSteering> JobSteering for Twin<S> {
+    async fn pause(&self, job: JobId, by: String, now: Timestamp) -> Result<Steered, StoreError> {
+        self.store.pause(job, by, now).await
+    }
+
+    async fn resume(&self, job: JobId, now: Timestamp) -> Result<Steered, StoreError> {
+        self.store.resume(job, now).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod models;
 mod questions;
+mod webhooks;
 
 pub(crate) use models::regions;
 
@@ -65,6 +66,7 @@ pub(crate) fn job(value: &Value, digest: Sha256Digest) -> Result<JobSpec, Verify
         runs: u32::try_from(runs).expect("bounded above"),
         sampling: sampling(&root)?,
         constraints: constraints(&root)?,
+        webhooks: webhooks::webhooks(&root)?,
         signed_at,
         nonce,
     })

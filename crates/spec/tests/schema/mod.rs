@@ -164,7 +164,7 @@ fn is_kind(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// The three patterns of the schema.
+/// The patterns of the schema.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         r"\S" => text.chars().any(|c| !c.is_whitespace()),
@@ -174,6 +174,15 @@ fn matches(pattern: &str, text: &str) -> bool {
                 !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
             };
             text.contains('_') && text.split('_').all(word)
+        }
+        r"^https?://[A-Za-z0-9.:\[\]-]+([/?#][!-~]*)?$" => {
+            let rest = text.strip_prefix("http").map(|rest| rest.strip_prefix('s').unwrap_or(rest));
+            rest.and_then(|rest| rest.strip_prefix("://")).is_some_and(|rest| {
+                let of_host = |c: char| c.is_ascii_alphanumeric() || ".:[]-".contains(c);
+                let path = rest.trim_start_matches(of_host);
+                let goes_on = path.is_empty() || path.starts_with(['/', '?', '#']);
+                path.len() < rest.len() && goes_on && path.chars().all(|c| ('!'..='~').contains(&c))
+            })
         }
         other => panic!("unknown pattern {other}"),
     }

@@ -86,6 +86,7 @@ pub(crate) fn claim(worker: u32, endpoints: u32) -> Claim {
         endpoint: EndpointId::new(format!("us-east/{}", (worker + n) % endpoints)),
         free: GROUP,
         limit: 100_000,
+        most: 100_000,
         account: None,
         gate: Gate::Open,
     };

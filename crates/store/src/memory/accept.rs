@@ -29,7 +29,9 @@ impl State {
         if acceptance.nonce_must_be_new && nonce.as_ref().is_some_and(|nonce| self.nonces.contains(nonce)) {
             return Err(StoreError::Replayed);
         }
-        self.points.insert(point, spec.canonical_digest());
+        let cost_cap_micros = self.admit(&acceptance)?;
+        let acceptance = Acceptance { cost_cap_micros, ..acceptance };
+        self.points.insert(point, acceptance.spec.canonical_digest());
         self.nonces.extend(nonce);
         let (id, now) = (acceptance.job, acceptance.now);
         let place = self.jobs.len();
@@ -90,6 +92,7 @@ fn job(acceptance: Acceptance) -> Job {
         state: JobState::Queued,
         reason: None,
         ended_by: None,
+        paused: None,
         verdict: None,
         started_at: None,
         ended_at: None,
@@ -123,6 +126,7 @@ fn execution(cell: PlannedExecution, batching: Batching, now: Timestamp) -> Exec
         queued_at,
         started_at: None,
         lease_until: Timestamp::MAX,
+        worker: None,
         lingers: false,
         resume: None,
         history: Vec::new(),

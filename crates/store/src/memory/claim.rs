@@ -22,13 +22,17 @@ impl State {
         let mut claimed = Claimed::default();
         let mut shared = self.shared_room(claim);
         for room in &claim.rooms {
-            let (bound, free) = self.free(claim, room, shared);
+            let limit = self.limit(room);
+            let (bound, free) = match limit {
+                Some(limit) => self.free(claim, room, limit, shared),
+                None => (Bound::Drain, 0),
+            };
             let ready = self.ready(room, free, claim.now);
             let given = ready.len() as u32;
             shared.take(given);
             let queue = self.endpoints.entry(room.endpoint.clone()).or_default();
             queue.gate = Some(room.gate);
-            queue.limit = Some(room.limit);
+            queue.limit = Some(limit.unwrap_or(0));
             queue.account.clone_from(&room.account);
             queue.bound = (given == free).then_some(bound);
             for (job, n) in ready {
@@ -52,7 +56,7 @@ impl State {
         }
     }
 
-    fn free(&self, claim: &Claim, room: &Room, shared: SharedRoom) -> (Bound, u32) {
+    fn free(&self, claim: &Claim, room: &Room, own: u32, shared: SharedRoom) -> (Bound, u32) {
         let running = self.endpoints.get(&room.endpoint).map_or(0, |queue| queue.running);
         let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
         let account = limit.map_or(u32::MAX, |limit| {
@@ -62,7 +66,7 @@ impl State {
             let of_account: u32 = others.map(|(_, queue)| queue.running).sum();
             limit.limit.saturating_sub(of_account + running)
         });
-        tightest(shared, room.limit.saturating_sub(running), account, room.free)
+        tightest(shared, own.saturating_sub(running), account, room.free)
     }
 
     /// The executions that get the slots of one endpoint.
@@ -70,7 +74,8 @@ impl State {
         let Some(queue) = self.endpoints.get_mut(&room.endpoint).filter(|_| free > 0) else {
             return Vec::new();
         };
-        let jobs = queue.waiting.keys().copied().filter(|job| self.jobs[*job].is_claimable());
+        let gives = |job: &usize| self.jobs[*job].is_claimable() && self.jobs[*job].paused.is_none();
+        let jobs = queue.waiting.keys().copied().filter(gives);
         let candidates = jobs.map(|job| Candidate {
             key: self.jobs[job].spec.key().to_string(),
             weight: self.jobs[job].weight,
@@ -96,6 +101,7 @@ impl State {
         self.change(job, n, ExecutionState::Running, Some(until));
         let execution = self.execution_mut(job, n);
         execution.token += 1;
+        execution.worker = Some(claim.worker.clone());
         let resumes = execution.resume.is_some() && execution.attempts > 0;
         execution.attempts += u32::from(!resumes);
         execution.started_at.get_or_insert(claim.now);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{
     Answer, AttemptRecord, BatchState, Batching, CallError, EndReason, EndpointId, ExecutionState, JobId,
-    JobState, ResumeToken, StateCounts, Verdict,
+    JobState, Paused, ResumeToken, StateCounts, Verdict, WorkerId,
 };
 use beacon_spec::{
     Close, ModelId, Question, Receipt, Region, Sampling, Sha256Digest, Timestamp, VerifiedSpec,
@@ -29,6 +29,7 @@ pub(super) struct Job {
     pub(super) state: JobState,
     pub(super) reason: Option<EndReason>,
     pub(super) ended_by: Option<String>,
+    pub(super) paused: Option<Paused>,
     pub(super) verdict: Option<Verdict>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
@@ -72,6 +73,7 @@ pub(super) struct Execution {
     pub(super) queued_at: Option<Timestamp>,
     pub(super) started_at: Option<Timestamp>,
     pub(super) lease_until: Timestamp,
+    pub(super) worker: Option<WorkerId>,
     /// It was ended while a call ran, and nobody has said yet that the call is gone (S1).
     pub(super) lingers: bool,
     pub(super) resume: Option<ResumeToken>,
@@ -97,6 +99,11 @@ impl Job {
             }
         }
         sum
+    }
+
+    /// Its pause, while there is something to pause.
+    pub(super) fn pause(&self) -> Option<Paused> {
+        self.paused.clone().filter(|_| self.ended_at.is_none())
     }
 
     /// Whether its executions may still be claimed.

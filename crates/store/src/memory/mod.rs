@@ -2,11 +2,16 @@
 //! threads, no timers.
 
 mod accept;
+mod access;
 mod claim;
+mod delivery;
+mod desk;
 mod end;
 mod job;
 mod lease;
+mod operate;
 mod queue;
+mod quota;
 mod record;
 mod state;
 mod view;

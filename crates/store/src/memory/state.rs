@@ -6,6 +6,7 @@ use beacon_domain::{EndpointId, ExecutionId, ExecutionState, JobId, LeaseKey, St
 use beacon_spec::{Sha256Digest, Timestamp};
 
 use super::{
+    desk::Desk,
     job::{Execution, Job},
     queue::EndpointQueue,
 };
@@ -26,6 +27,7 @@ pub(super) struct State {
     pub(super) points: HashMap<([u8; 32], [u8; 32]), Sha256Digest>,
     /// Millionths of a dollar by days since 1970 UTC.
     pub(super) spend: HashMap<i64, u64>,
+    pub(super) desk: Desk,
     pub(super) wakes: BTreeSet<Topic>,
 }
 
@@ -98,7 +100,6 @@ impl State {
         }
     }
 
-    /// Moves the end of a held lease.
     /// Ends a running execution whose call goes on until its worker hears of it: its slot is not free before (S1).
     pub(super) fn end_before_its_call(&mut self, job: usize, n: u32, to: ExecutionState) {
         self.change(job, n, to, None);
@@ -122,6 +123,7 @@ impl State {
         true
     }
 
+    /// Moves the end of a held lease.
     pub(super) fn extend(&mut self, job: usize, n: u32, until: Timestamp) {
         let execution = self.execution_mut(job, n);
         let before = std::mem::replace(&mut execution.lease_until, until);

@@ -125,6 +125,7 @@ fn summary(job: &Job) -> JobSummary {
         state: job.state,
         reason: job.reason,
         verdict: job.verdict,
+        paused: job.pause(),
         counts: job.counts(),
         batching: job.batching,
         spec_digest: job.spec.digest(),

@@ -19,13 +19,22 @@ pub struct Migration {
 }
 
 /// All migrations, in order. A new one is added at the end; those that are there never change.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    serves_from: 1,
-    name: "init",
-    up: include_str!("../../../../migrations/postgres/0001_init.up.sql"),
-    down: include_str!("../../../../migrations/postgres/0001_init.down.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        serves_from: 1,
+        name: "init",
+        up: include_str!("../../../../migrations/postgres/0001_init.up.sql"),
+        down: include_str!("../../../../migrations/postgres/0001_init.down.sql"),
+    },
+    Migration {
+        version: 2,
+        serves_from: 1,
+        name: "steering",
+        up: include_str!("../../../../migrations/postgres/0002_steering.up.sql"),
+        down: include_str!("../../../../migrations/postgres/0002_steering.down.sql"),
+    },
+];
 
 /// The first line of a migration that cannot run in a transaction.
 const OUTSIDE: &str = "-- outside a transaction";

@@ -12,6 +12,7 @@ use super::{
     end::{head, settle},
     error::Fault,
     load::{Loader, load_executions},
+    quota::admit,
     store::Core,
     transaction::{Kind, Tx, Work},
 };
@@ -43,13 +44,14 @@ impl Work for Accept<'_> {
             return Err(StoreError::Conflict(acceptance.job).into());
         }
         self.keep_nonce(tx).await?;
+        let cost_cap = admit(tx, acceptance).await?;
         let mut models: Vec<&ModelId> = Vec::new();
         for execution in &acceptance.plan.executions {
             if models.last() != Some(&&execution.model) && !models.contains(&&execution.model) {
                 models.push(&execution.model);
             }
         }
-        let job = self.insert_job(tx, &models).await?;
+        let job = self.insert_job(tx, cost_cap, &models).await?;
         self.insert_batches(tx, job).await?;
         load_executions(tx, job, acceptance, &models, self.endpoints).await?;
         let head = head(tx, job).await?;
@@ -103,7 +105,7 @@ impl Accept<'_> {
         if self.present(tx).await?.is_some() { Err(Fault::Raced) } else { Err(StoreError::Replayed.into()) }
     }
 
-    async fn insert_job(&self, tx: &Tx, models: &[&ModelId]) -> Result<i64, Fault> {
+    async fn insert_job(&self, tx: &Tx, cost_cap: Option<u64>, models: &[&ModelId]) -> Result<i64, Fault> {
         const INSERT: &str = "-- accept::job
             INSERT INTO beacon.jobs (id, name, key, generation, retry_of, state, batching, weight, min_success_rate,
                 min_regions, provider_timeout, deadline, lower_bound, cost_cap, accepted_at, digest, canonical_digest,
@@ -118,7 +120,7 @@ impl Accept<'_> {
             (acceptance.job.as_bytes().as_slice(), acceptance.retry_of.map(|job| job.as_bytes().to_vec()));
         let timeout = minima.provider_timeout.map(length);
         let lower_bound = acceptance.lower_bound.map(length);
-        let cap = acceptance.cost_cap_micros.map(|cap| i64::try_from(cap).unwrap_or(i64::MAX));
+        let cap = cost_cap.map(|cap| i64::try_from(cap).unwrap_or(i64::MAX));
         let (deadline, now) = (At::from(acceptance.deadline), At::from(acceptance.now));
         let (digest, canonical) = (spec.digest(), spec.canonical_digest());
         let line = tx

@@ -111,7 +111,7 @@ impl Work for TimeOut {
 
 async fn end_waiting(tx: &Tx, head: &Head, state: &'static str) -> Result<(), Fault> {
     const ROWS: &str = "-- cancel::waiting
-        UPDATE beacon.executions SET state = $2 WHERE job = $1 AND state IN ('blocked', 'queued')";
+        UPDATE beacon.executions SET state = $2, resume = NULL WHERE job = $1 AND state IN ('blocked', 'queued')";
     const COUNTS: &str = "-- cancel::waiting_counts
         UPDATE beacon.batches SET cancelled = cancelled + CASE WHEN $2 = 'cancelled' THEN blocked + queued ELSE 0 END,
             timed_out = timed_out + CASE WHEN $2 = 'timed_out' THEN blocked + queued ELSE 0 END, blocked = 0, queued = 0

@@ -3,7 +3,7 @@
 //! 1. The job, by a transaction-level advisory lock, before any of its rows: shared by those who change some executions
 //!    (record, renew, give back, reap), alone for those who change all (cancel, deadline, cost cap). A claim only tries:
 //!    it never waits for a job while it holds an endpoint.
-//! 2. Accounts, then endpoints, each in the order of their keys (claims only).
+//! 2. Accounts, then endpoints, each in the order of their keys (claims; a pause takes the endpoints of its job).
 //! 3. Executions: those of a claim and those of a lease are never the same rows; groups go in the order of their keys.
 //! 4. Batches, then jobs, then the day's spend, each in the order of their keys, as late as possible: a commit frees them.
 

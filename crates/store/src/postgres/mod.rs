@@ -1,6 +1,10 @@
 //! The store in PostgreSQL: any number of processes on any number of machines share it.
 
 mod accept;
+mod access;
+mod answers;
+mod attendance;
+mod audit;
 mod cancel;
 mod cells;
 mod claim;
@@ -8,6 +12,7 @@ mod clock;
 mod codec;
 mod connect;
 mod counts;
+mod delivery;
 mod end;
 mod error;
 mod failures;
@@ -15,7 +20,9 @@ mod lease;
 mod load;
 mod locks;
 mod lows;
+mod operate;
 mod options;
+mod quota;
 mod ready;
 mod reap;
 mod record;
@@ -26,6 +33,7 @@ mod session;
 mod signal;
 mod stale;
 mod store;
+mod stuck;
 mod target;
 mod transaction;
 mod view;

@@ -80,9 +80,9 @@ impl Waiting {
                         FROM waiting WHERE waiting.job IS NOT NULL)
                     SELECT job FROM waiting WHERE job IS NOT NULL) AS found)
             SELECT queued.endpoint, queued.job, job.key, job.weight
-            FROM queued CROSS JOIN LATERAL (SELECT key, weight, reason, cost, cost_cap FROM beacon.jobs
+            FROM queued CROSS JOIN LATERAL (SELECT key, weight, reason, paused_at, cost, cost_cap FROM beacon.jobs
                 WHERE no BETWEEN queued.job AND queued.job ORDER BY no DESC LIMIT 1) AS job
-            WHERE job.reason IS NULL AND (job.cost_cap IS NULL OR job.cost < job.cost_cap)";
+            WHERE job.reason IS NULL AND job.paused_at IS NULL AND (job.cost_cap IS NULL OR job.cost < job.cost_cap)";
         const NEXT: &str = "-- ready::next
             SELECT min(not_before) FROM unnest($1::int4[]) AS endpoint
             CROSS JOIN LATERAL (SELECT not_before FROM beacon.executions WHERE state = 'queued'

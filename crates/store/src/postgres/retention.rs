@@ -95,7 +95,9 @@ impl Work for DeleteStep {
             "-- retention::executions
             DELETE FROM beacon.executions WHERE job = $1 AND n >= $2",
         ];
-        const JOB: [&str; 4] = [
+        const JOB: [&str; 5] = [
+            "-- retention::deliveries
+            DELETE FROM beacon.deliveries WHERE job = (SELECT id FROM beacon.jobs WHERE no = $1)",
             "-- retention::batches
             DELETE FROM beacon.batches WHERE job = $1",
             "-- retention::questions

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use beacon_domain::{AccountId, Bound, Claim, Room, StoreError};
+use beacon_domain::{AccountId, Bound, Claim, EndpointOverride, Room, StoreError};
 use tokio_postgres::types::Type;
 
 use super::{
@@ -30,6 +30,8 @@ pub(crate) struct HeldEndpoint {
     /// Gate, limit, account, bound and lane as they are stored.
     stored: [Option<String>; 4],
     limit: Option<i32>,
+    /// What an operator changed.
+    change: EndpointOverride,
 }
 
 /// Everything that bounds a claim.
@@ -72,6 +74,11 @@ impl Rooms {
 
     /// Room on one endpoint, and what is the tightest bound.
     pub(crate) fn free(&self, claim: &Claim, room: &Room, endpoint: i32) -> (Bound, u32) {
+        let change = self.endpoints.get(&endpoint).map(|held| &held.change);
+        if change.is_some_and(|change| change.drain) {
+            return (Bound::Drain, 0);
+        }
+        let own = change.map_or(room.limit, |change| change.limit(room.limit, room.most));
         let running = self.running.get(&endpoint).map_or(0, |(_, running)| *running);
         let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
         let account = limit.map_or(u32::MAX, |limit| {
@@ -80,7 +87,7 @@ impl Rooms {
             });
             limit.limit.saturating_sub(of_account.map(|(_, (_, running))| *running).sum())
         });
-        tightest(self.shared, room.limit.saturating_sub(running), account, room.free)
+        tightest(self.shared, own.saturating_sub(running), account, room.free)
     }
 
     /// So many leases were given; notes what is to be stored of the endpoint.
@@ -102,8 +109,10 @@ impl Rooms {
         // Nobody's turn has changed if nothing was given.
         let lane = if given == 0 { held.stored[3].clone() } else { Some(super::codec::text(&held.lane)?) };
         let new = [Some(super::codec::text(&room.gate)?), account, maybe_text(bound.as_ref())?, lane];
-        let limit = super::codec::int(room.limit);
-        if let Some(before) = held.limit.filter(|before| *before != limit) {
+        let limit = if held.change.drain { 0 } else { held.change.limit(room.limit, room.most) };
+        let limit = super::codec::int(limit);
+        let is_changed = held.change.drain || held.change.limit.is_some();
+        if let Some(before) = held.limit.filter(|before| *before != limit && !is_changed) {
             tracing::warn!(
                 endpoint = %room.endpoint, before, now = limit,
                 "this process has another limit for {} than the one before it; give all workers the same endpoints file",
@@ -190,14 +199,15 @@ async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault>
 async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
     const LOCK: &str = "-- room::lock_endpoints
         SELECT held.* FROM (SELECT no FROM unnest($1::int4[]) AS no ORDER BY no) AS wanted
-        CROSS JOIN LATERAL (SELECT no, max_in_flight, gate, account, bound, lane, claims FROM beacon.endpoints
-            WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
+        CROSS JOIN LATERAL (SELECT no, max_in_flight, gate, account, bound, lane, claims, other_limit, drain, reset_at
+            FROM beacon.endpoints WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
     let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
     let held = |line: &super::transaction::Line| {
         let lane: Option<String> = line.get(5)?;
         let stored = [line.get(2)?, line.get(3)?, line.get(4)?, lane];
         let lane = super::codec::maybe_json(line, 5)?.unwrap_or_default();
-        Ok((line.get(0)?, HeldEndpoint { lane, claims: line.get(6)?, stored, limit: line.get(1)? }))
+        let change = super::operate::change(line, 7)?;
+        Ok((line.get(0)?, HeldEndpoint { lane, claims: line.get(6)?, stored, limit: line.get(1)?, change }))
     };
     lines.iter().map(held).collect()
 }

@@ -16,6 +16,7 @@ use super::{
         reason, region, sums,
     },
     error::Fault,
+    operate::paused,
     transaction::{Kind, Line, Tx, Work},
 };
 use crate::rules::PAGE;
@@ -50,7 +51,7 @@ impl Work for One {
 async fn summaries(tx: &Tx, numbers: &[i64]) -> Result<Vec<JobSummary>, Fault> {
     const SUMMARIES: &str = "-- view::summaries
         SELECT id, name, key, generation, retry_of, state, reason, verdict, batching, digest, accepted_at, started_at,
-            ended_at, deadline, lower_bound, cost, cost_cap, close, sums.*
+            ended_at, deadline, lower_bound, cost, cost_cap, close, paused_by, paused_at, sums.*
         FROM beacon.jobs CROSS JOIN LATERAL (
             SELECT coalesce(sum(blocked), 0)::int8, coalesce(sum(queued), 0)::int8, coalesce(sum(running), 0)::int8,
                 coalesce(sum(completed), 0)::int8, coalesce(sum(failed), 0)::int8, coalesce(sum(cancelled), 0)::int8,
@@ -65,6 +66,7 @@ fn summary(line: &Line) -> Result<JobSummary, Fault> {
     let retry_of: Option<&[u8]> = line.get(4)?;
     let retry_of = retry_of.map(<[u8; 16]>::try_from).transpose().map_err(|error| line.unreadable(error))?;
     let verdict: Option<&str> = line.get(7)?;
+    let ended_at = maybe_time(line, 12)?;
     Ok(JobSummary {
         id: job_id(line, 0)?,
         name: JobName::new(line.get::<String>(1)?).map_err(|error| line.unreadable(error))?,
@@ -78,13 +80,14 @@ fn summary(line: &Line) -> Result<JobSummary, Fault> {
         spec_digest: digest(line, 9)?,
         accepted_at: line.get::<At>(10)?.time(),
         started_at: maybe_time(line, 11)?,
-        ended_at: maybe_time(line, 12)?,
+        ended_at,
         deadline: line.get::<At>(13)?.time(),
         lower_bound: line.get::<Option<i64>>(14)?.map(duration),
         cost_micros: u64::try_from(line.get::<i64>(15)?).unwrap_or(0),
         cost_cap_micros: line.get::<Option<i64>>(16)?.map(|cap| u64::try_from(cap).unwrap_or(0)),
         close: maybe_json(line, 17)?,
-        counts: sums(line, 18)?,
+        counts: sums(line, 20)?,
+        paused: paused(line, 18)?.filter(|_| ended_at.is_none()),
     })
 }
 

@@ -25,13 +25,14 @@ impl Writer {
             return Err(StoreError::Conflict(acceptance.job).into());
         }
         self.keep_nonce(acceptance)?;
+        let cost_cap = self.admit(acceptance)?;
         let mut models = Vec::new();
         for execution in &acceptance.plan.executions {
             if !models.contains(&execution.model) {
                 models.push(execution.model.clone());
             }
         }
-        let job = self.insert_job(acceptance, &models)?;
+        let job = self.insert_job(acceptance, cost_cap, &models)?;
         self.insert_executions(job, acceptance, &models)?;
         self.insert_batches(job, acceptance)?;
         let head = self.head_by_no(job)?;
@@ -84,7 +85,12 @@ impl Writer {
         Ok(())
     }
 
-    fn insert_job(&self, acceptance: &Acceptance, models: &[ModelId]) -> Result<i64, Fault> {
+    fn insert_job(
+        &self,
+        acceptance: &Acceptance,
+        cost_cap: Option<u64>,
+        models: &[ModelId],
+    ) -> Result<i64, Fault> {
         const INSERT: &str = "-- accept::job
             INSERT INTO jobs (id, name, key, generation, retry_of, state, batching, weight, min_success_rate,
                 min_regions, provider_timeout, deadline, lower_bound, cost_cap, accepted_at, digest,
@@ -106,7 +112,7 @@ impl Writer {
             constraints.provider_timeout.map(length),
             micros(acceptance.deadline),
             acceptance.lower_bound.map(length),
-            acceptance.cost_cap_micros.map(|cap| cap.min(i64::MAX as u64) as i64),
+            cost_cap.map(|cap| cap.min(i64::MAX as u64) as i64),
             micros(acceptance.now),
             spec.digest().as_bytes(),
             spec.canonical_digest().as_bytes(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use beacon_domain::{
-    BatchStarted, CallRequest, Claim, Claimed, ExecutionId, Lease, LeaseKey, ResumeToken, Room,
+    BatchStarted, Bound, CallRequest, Claim, Claimed, ExecutionId, Lease, LeaseKey, ResumeToken, Room,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -45,10 +45,15 @@ impl Writer {
         let mut waiting: Option<i64> = None;
         for room in &claim.rooms {
             let endpoint = self.endpoint_no(&room.endpoint)?;
-            let (bound, free) = self.free(claim, room, endpoint, shared)?;
+            let limit = self.limit(endpoint, room)?;
+            let (bound, free) = match limit {
+                Some(limit) => self.free(claim, room, (endpoint, limit), shared)?,
+                None => (Bound::Drain, 0),
+            };
             let ready = if free > 0 { self.ready(endpoint, free, claim)? } else { Vec::new() };
             shared.take(ready.len() as u32);
-            self.keep_room(endpoint, room, (ready.len() as u32 == free).then_some(bound))?;
+            let room_now = Room { limit: limit.unwrap_or(0), ..room.clone() };
+            self.keep_room(endpoint, &room_now, (ready.len() as u32 == free).then_some(bound))?;
             for ready in ready {
                 let (lease, started) = self.lease(claim, room, ready)?;
                 claimed.leases.push(lease);
@@ -81,7 +86,7 @@ impl Writer {
             SELECT job FROM executions INDEXED BY executions_queued
             WHERE state = 'queued' AND endpoint = ?1 AND job > ?2 ORDER BY job LIMIT 1";
         const JOB: &str = "-- claim::job
-            SELECT key, weight FROM jobs WHERE no = ?1 AND reason IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
+            SELECT key, weight FROM jobs WHERE no = ?1 AND reason IS NULL AND paused_at IS NULL AND (cost_cap IS NULL OR cost < cost_cap)";
         let mut next = self.connection.prepare_cached(NEXT)?;
         let mut job_row = self.connection.prepare_cached(JOB)?;
         let mut candidates = Vec::new();

@@ -200,7 +200,7 @@ impl Writer {
 
     fn end_waiting(&self, head: &JobHead, state: &str) -> Result<(), Fault> {
         const ROWS: &str = "-- end::waiting
-            UPDATE executions SET state = ?2 WHERE job = ?1 AND state IN ('blocked', 'queued')";
+            UPDATE executions SET state = ?2, resume = NULL WHERE job = ?1 AND state IN ('blocked', 'queued')";
         const CANCELLED: &str = "-- end::waiting_cancelled
             UPDATE batches SET cancelled = cancelled + blocked + queued, blocked = 0, queued = 0 WHERE job = ?1";
         const TIMED_OUT: &str = "-- end::waiting_timed_out

@@ -1,12 +1,17 @@
 //! The store in one SQLite file: one thread writes in groups, one reads beside it.
 
 mod accept;
+mod access;
+mod answers;
 mod claim;
 mod codec;
+mod delivery;
 mod end;
 mod failures;
 mod lease;
 mod open;
+mod operate;
+mod quota;
 mod record;
 mod room;
 mod view;

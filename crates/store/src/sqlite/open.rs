@@ -9,7 +9,10 @@ use std::{
 use beacon_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../../../migrations/sqlite/0002_steering.sql"),
+];
 const LATEST: i64 = MIGRATIONS.len() as i64;
 /// "Beac", which the first migration sets.
 const APPLICATION: i64 = 0x4265_6163;
@@ -55,11 +58,12 @@ pub(crate) fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Lets the leases of a runner that died run out at once: the lock proves that it is gone. Its death is not held
-/// against the executions that it had, and what it saw of its endpoints is old.
+/// against the executions that it had, what it saw of its endpoints is old, and it is not there any more.
 pub(crate) fn orphan_leases(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     const ORPHANS: &str = "-- open::orphans
         UPDATE executions SET lease_until = 0 WHERE lease_until IS NOT NULL;
-        UPDATE endpoints SET gate = NULL, bound = NULL, max_in_flight = NULL";
+        UPDATE endpoints SET gate = NULL, bound = NULL, max_in_flight = NULL;
+        DELETE FROM workers";
     connection.execute_batch(ORPHANS).map_err(|error| explain(path, error))
 }
 

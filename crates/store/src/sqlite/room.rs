@@ -33,12 +33,12 @@ impl Writer {
         Ok((spent.unwrap_or(0) as u64) < budget.cap_micros)
     }
 
-    /// Room on one endpoint: its limit minus its live leases, counted, within everything else that bounds it.
+    /// Room on one endpoint: its own limit minus its live leases, counted, within everything else that bounds it.
     pub(crate) fn free(
         &self,
         claim: &Claim,
         room: &Room,
-        endpoint: i64,
+        (endpoint, own): (i64, u32),
         shared: SharedRoom,
     ) -> Result<(Bound, u32), Fault> {
         const ENDPOINT: &str = "-- room::endpoint_running
@@ -56,7 +56,7 @@ impl Writer {
                 query.query_row(params![limit.account.as_str(), endpoint], |row| row.get(0))?;
             account = limit.limit.saturating_sub(running);
         }
-        Ok(tightest(shared, room.limit.saturating_sub(running), account, room.free))
+        Ok(tightest(shared, own.saturating_sub(running), account, room.free))
     }
 
     /// Stores what the worker sees of an endpoint and what bounds it, if it is news.

@@ -14,6 +14,7 @@ use super::{
         state, time,
     },
     end::SUMS,
+    operate::paused,
     writer::Fault,
 };
 use crate::{
@@ -40,7 +41,7 @@ pub(crate) fn job(connection: &Connection, job: JobId) -> Result<Option<JobSumma
 fn summary(connection: &Connection, no: i64) -> Result<JobSummary, Fault> {
     const SUMMARY: &str = "-- view::summary
         SELECT id, name, key, generation, retry_of, state, reason, verdict, batching, digest, accepted_at,
-            started_at, ended_at, deadline, lower_bound, cost, cost_cap, close FROM jobs WHERE no = ?1";
+            started_at, ended_at, deadline, lower_bound, cost, cost_cap, close, paused_by, paused_at FROM jobs WHERE no = ?1";
     let counts = connection.prepare_cached(SUMS)?.query_row([no], |row| counts(row, 0)).optional()?;
     let mut query = connection.prepare_cached(SUMMARY)?;
     Ok(query.query_row([no], |row| summary_row(row, counts.unwrap_or_default()))?)
@@ -58,6 +59,7 @@ fn summary_row(row: &Row<'_>, counts: StateCounts) -> rusqlite::Result<JobSummar
         })
     };
     let verdict = |met: i64| if met == 1 { Verdict::Met } else { Verdict::NotMet };
+    let ended_at = maybe_time(row, 12)?;
     Ok(JobSummary {
         id: JobId::from_bytes(row.get(0)?),
         name: name(1, row.get(1)?)?,
@@ -67,12 +69,13 @@ fn summary_row(row: &Row<'_>, counts: StateCounts) -> rusqlite::Result<JobSummar
         state: state(row, 5)?,
         reason: reason(row, 6)?,
         verdict: row.get::<_, Option<i64>>(7)?.map(verdict),
+        paused: paused(row, 18)?.filter(|_| ended_at.is_none()),
         counts,
         batching: batching(row, 8)?,
         spec_digest: Sha256Digest::from_bytes(row.get(9)?),
         accepted_at: time(row, 10)?,
         started_at: maybe_time(row, 11)?,
-        ended_at: maybe_time(row, 12)?,
+        ended_at,
         deadline: time(row, 13)?,
         lower_bound: row.get::<_, Option<i64>>(14)?.map(duration),
         cost_micros: row.get::<_, i64>(15)? as u64,

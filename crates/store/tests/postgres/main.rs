@@ -13,6 +13,7 @@ mod refusals;
 mod retention;
 mod sessions;
 mod sound;
+mod steering;
 mod tls;
 mod twins;
 mod workers;

@@ -3,11 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on says so")]
 
 pub mod accepting;
+pub mod accounts;
+pub mod answering;
 pub mod claiming;
+pub mod delivering;
 pub mod ending;
 pub mod leasing;
+pub mod operating;
+pub mod quotas;
 pub mod recording;
 mod scene;
+pub mod steering;
 pub mod twins;
 pub mod viewing;
 
@@ -43,6 +49,22 @@ macro_rules! store_conformance {
                 a_deadline_ends_what_is_open, the_first_close_stays;
             viewing: jobs_come_newest_first_in_pages, counts_equal_rows_along_every_axis,
                 records_come_in_the_order_of_the_plan_in_pages, failures_are_counted_with_their_cause;
+            steering: a_paused_job_gives_nothing_until_it_is_resumed, calls_in_flight_of_a_paused_job_go_on,
+                a_pause_says_by_whom_and_when_and_a_second_one_changes_nothing, a_paused_job_meets_its_deadline,
+                only_an_open_job_is_paused, the_signed_bytes_come_back_as_they_arrived;
+            operating: another_limit_holds_at_once_and_never_above_the_highest,
+                a_drained_endpoint_gives_nothing_and_says_why, changes_of_endpoints_are_listed, what_is_stuck_is_found,
+                workers_are_there_until_they_leave_or_fall_silent;
+            answering: a_repeated_request_gets_the_answer_of_the_first, another_request_under_a_key_is_told_apart,
+                a_request_whose_process_is_gone_is_taken_over, a_request_that_was_given_up_may_come_again,
+                an_old_answer_is_forgotten;
+            quotas: open_executions_of_a_key_are_bounded, jobs_of_a_day_are_bounded, the_spend_of_a_day_is_set_aside,
+                an_operators_quota_goes_before_the_rings, many_submissions_at_once_never_pass_a_quota;
+            accounts: a_token_is_found_by_its_hash, a_revoked_token_allows_nothing,
+                trusted_keys_are_kept_with_their_policy, a_revoked_key_is_never_trusted_again,
+                the_audit_trail_is_read_in_pages;
+            delivering: a_delivery_is_taken_by_one_sender_at_a_time, a_delivery_whose_sender_died_is_sent_again,
+                a_delivery_ends_done_or_given_up_and_the_log_says_so;
         }
     };
     (@group $($group:ident: $($case:ident),* $(,)?;)*) => {

@@ -25,7 +25,7 @@ pub struct Scene<S> {
     pub clock: ManualClock,
 }
 
-impl<S: Store> Scene<S> {
+impl<S> Scene<S> {
     /// A store and a clock that stands still.
     pub fn new(store: S) -> Self {
         Self { store: Arc::new(store), clock: ManualClock::new() }
@@ -38,7 +38,9 @@ impl<S: Store> Scene<S> {
     pub(super) fn advance_s(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
 
+impl<S: Store> Scene<S> {
     pub(super) fn acceptance(&self, spec: VerifiedSpec, batching: Batching) -> Acceptance {
         accept(spec, batching, self.now())
     }

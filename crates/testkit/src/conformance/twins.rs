@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use beacon_domain::{
-    AccountId, AccountLimit, Batching, CancelReason, Claim, ErrorCode, JobFilter, JobId, Lease, Outcome,
-    Recording, ResumeToken, StoreError,
+    AccountId, AccountLimit, Batching, CancelReason, Claim, EndpointId, EndpointOverride, ErrorCode,
+    JobFilter, JobId, Lease, Operations, Outcome, Recording, ResumeToken, StoreError,
 };
 use beacon_spec::VerifiedSpec;
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -19,7 +19,7 @@ const STEPS: u32 = 120;
 ///
 /// # Panics
 /// At the first difference; the text names the seed and the step.
-pub async fn play<A: Store, B: Store>(seed: u64, one: &Scene<A>, other: &Scene<B>) {
+pub async fn play<A: Store + Operations, B: Store + Operations>(seed: u64, one: &Scene<A>, other: &Scene<B>) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut history = History::default();
     for step in 0..STEPS {
@@ -59,6 +59,9 @@ enum Deed {
     Record { lease: usize, kind: u32 },
     GiveBack(usize),
     Cancel { job: usize, budget: bool },
+    Pause(usize),
+    Resume(usize),
+    Change { endpoint: usize, limit: Option<u32>, drain: bool },
     Reap,
 }
 
@@ -81,6 +84,13 @@ impl History {
             54..56 if !self.jobs.is_empty() => {
                 Deed::Cancel { job: pick(self.jobs.len()), budget: pick(2) == 0 }
             }
+            94..96 if !self.jobs.is_empty() => Deed::Pause(pick(self.jobs.len())),
+            96..98 if !self.jobs.is_empty() => Deed::Resume(pick(self.jobs.len())),
+            98..100 => Deed::Change {
+                endpoint: pick(ENDPOINTS.len()),
+                limit: (pick(2) == 0).then(|| pick(4) as u32),
+                drain: pick(4) == 0,
+            },
             _ if self.leases.is_empty() => self.accept(pick),
             56..60 => Deed::Checkpoint(lease(pick, self.leases.len())),
             60..64 => Deed::GiveBack(lease(pick, self.leases.len())),
@@ -112,7 +122,7 @@ impl History {
         Deed::Accept { spec: n, batching }
     }
 
-    async fn apply<S: Store>(&mut self, deed: &Deed, scene: &Scene<S>) -> Done {
+    async fn apply<S: Store + Operations>(&mut self, deed: &Deed, scene: &Scene<S>) -> Done {
         let (store, now) = (&scene.store, scene.now());
         let mut leases = Vec::new();
         let shown = match deed {
@@ -154,6 +164,12 @@ impl History {
                 let reason = if *budget { CancelReason::Budget } else { by };
                 shown(store.cancel(self.jobs[*job], reason, now).await)
             }
+            Deed::Pause(job) => shown(store.pause(self.jobs[*job], "tester".to_owned(), now).await),
+            Deed::Resume(job) => shown(store.resume(self.jobs[*job], now).await),
+            Deed::Change { endpoint, limit, drain } => {
+                let change = EndpointOverride { limit: *limit, drain: *drain, reset_at: None };
+                shown(store.set_override(EndpointId::new(ENDPOINTS[*endpoint]), change).await)
+            }
             Deed::Reap => shown(store.reap(100, now).await),
         };
         Done { shown, leases }
@@ -167,6 +183,7 @@ fn assert_same(one: &str, other: &str, place: &str) {
 }
 
 fn bounded(mut claim: Claim, at_most: u32, global: Option<u32>, account: Option<u32>) -> Claim {
+    claim.rooms.iter_mut().for_each(|room| (room.free, room.most) = (room.limit + 1, room.limit + 2));
     claim.at_most = at_most;
     claim.global_limit = global;
     if let Some(limit) = account {

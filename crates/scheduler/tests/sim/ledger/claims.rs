@@ -46,7 +46,9 @@ impl Ledger {
         };
         let over = job.cost_cap.is_some_and(|cap| job.cost >= cap);
         let (ended, state, not_before) = (job.state.is_terminal(), cell.state, cell.not_before);
+        let paused = job.paused;
         self.must(!ended, "S7: nothing is claimed of an ended job", || name.clone());
+        self.must(!paused, "nothing is claimed of a paused job", || name.clone());
         self.must(!over, "O3: nothing is claimed above the job's cost cap", || name.clone());
         let queued = state == ExecutionState::Queued;
         self.must(queued, "only what is queued is claimed", || format!("{name} was {state}"));

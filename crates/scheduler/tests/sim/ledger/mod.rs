@@ -65,6 +65,7 @@ struct Job {
     cost: u64,
     state: JobState,
     closed: bool,
+    paused: bool,
     cells: Vec<Cell>,
 }
 
@@ -186,6 +187,7 @@ impl Ledger {
             cost: 0,
             state: JobState::Queued,
             closed: false,
+            paused: false,
             cells: accepted.cells.into_iter().map(Cell::planned).collect(),
         };
         self.jobs.insert(accepted.id, job);

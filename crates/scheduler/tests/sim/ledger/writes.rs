@@ -2,6 +2,7 @@
 
 use beacon_domain::{
     AttemptId, JobId, LeaseKey, Outcome, Reaped, RecordReport, Recorded, Recording, Renewed, ResumeToken,
+    Steered,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -125,6 +126,15 @@ impl Ledger {
         let place = self.place(job) as u64;
         self.step(who, "cancel", None, place);
         self.end_leases(|execution, _| (execution == job).then_some(Cause::Cancelled));
+    }
+
+    /// A job was paused or let go on.
+    pub(crate) fn steered(&mut self, job: JobId, steered: &Steered) {
+        let (paused, place) = (steered.paused.is_some(), self.place(job) as u64);
+        self.step(Who::CLIENT, if paused { "pause" } else { "resume" }, None, place);
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.paused = paused;
+        }
     }
 
     /// A reaper's round at `now` by its own clock, before the rows are looked at again. Gives the jobs that it must

@@ -1,0 +1,51 @@
+//! `beacon pause` and `resume`.
+
+use std::process::ExitCode;
+
+use beacon_boot::Access;
+use beacon_domain::{JobId, Steered};
+use beacon_spec::JobName;
+use serde_json::json;
+
+use super::{jobs::find, line};
+use crate::{args::OneJob, database};
+
+/// Stops claims of one job.
+pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = database::open(&command.database, Access::Shared).await?;
+    let job = find(runtime.view.as_ref(), &command.job).await?;
+    let by = "command line".to_owned();
+    let steered = runtime.operations.pause(job.id, by, runtime.clock.now()).await?;
+    tell(job.id, &job.name, &steered, as_json)
+}
+
+/// Lets one job go on.
+pub(crate) async fn resume(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = database::open(&command.database, Access::Shared).await?;
+    let job = find(runtime.view.as_ref(), &command.job).await?;
+    let steered = runtime.operations.resume(job.id, runtime.clock.now()).await?;
+    tell(job.id, &job.name, &steered, as_json)
+}
+
+fn tell(id: JobId, name: &JobName, steered: &Steered, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        line(json!({
+            "job_id": id, "state": steered.state, "changed": steered.changed, "paused": steered.paused,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match (&steered.paused, steered.changed) {
+        _ if steered.state.is_terminal() => {
+            line(format_args!("job {name} had already ended: {}", steered.state))?;
+        }
+        (Some(_), true) => {
+            line(format_args!("paused job {name}: calls in flight go on, and so does its deadline"))?;
+        }
+        (Some(paused), false) => {
+            line(format_args!("job {name} was already paused by {} at {}", paused.by, paused.at))?;
+        }
+        (None, true) => line(format_args!("resumed job {name}"))?,
+        (None, false) => line(format_args!("job {name} was not paused"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

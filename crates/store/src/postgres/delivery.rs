@@ -1,0 +1,180 @@
+//! Webhook deliveries. Any number of senders share the queue; each takes rows that no other one holds.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_trait::async_trait;
+use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, JobId, NewDelivery, StoreError};
+use beacon_spec::Timestamp;
+use tokio_postgres::types::Type;
+
+use super::{
+    PostgresStore,
+    codec::{At, int, job_id, maybe_time, named, number},
+    error::Fault,
+    transaction::{Kind, Line, Tx, Work},
+};
+
+#[async_trait]
+impl DeliveryQueue for PostgresStore {
+    async fn enqueue(&self, deliveries: Vec<NewDelivery>, now: Timestamp) -> Result<u32, StoreError> {
+        self.core.connections.run(&Enqueue { deliveries: &deliveries, now }).await
+    }
+
+    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
+        self.core.connections.run(&Due { n, until, now }).await
+    }
+
+    async fn delivered(
+        &self,
+        delivery: &Delivery,
+        end: DeliveryEnd,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.core.connections.run(&End { delivery, end: &end, now }).await
+    }
+
+    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.core.connections.run(&OfJob { job, n }).await
+    }
+}
+
+struct Enqueue<'a> {
+    deliveries: &'a [NewDelivery],
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Enqueue<'_> {
+    type Output = u32;
+    const NAME: &'static str = "enqueue";
+    const KIND: Kind = Kind::Queue;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<u32, Fault> {
+        const ADD: &str = "-- delivery::add
+            INSERT INTO beacon.deliveries (id, job, event, url, body, next_at, created_at)
+            SELECT id, job, event, url, body, $6, $6 FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[])
+                WITH ORDINALITY AS new (id, job, event, url, body, place)
+            ORDER BY place ON CONFLICT DO NOTHING";
+        let of = |field: fn(&NewDelivery) -> &str| self.deliveries.iter().map(field).collect::<Vec<_>>();
+        let (ids, events) = (of(|new| new.id.as_str()), of(|new| new.event.as_str()));
+        let (urls, bodies) = (of(|new| new.url.as_str()), of(|new| new.body.as_str()));
+        let jobs: Vec<&[u8]> = self.deliveries.iter().map(|new| new.job.as_bytes().as_slice()).collect();
+        let now = At::from(self.now);
+        let values = [
+            (&ids as _, Type::TEXT_ARRAY),
+            (&jobs as _, Type::BYTEA_ARRAY),
+            (&events as _, Type::TEXT_ARRAY),
+            (&urls as _, Type::TEXT_ARRAY),
+            (&bodies as _, Type::TEXT_ARRAY),
+            (&now as _, Type::TIMESTAMPTZ),
+        ];
+        Ok(u32::try_from(tx.execute(ADD, &values).await?).unwrap_or(u32::MAX))
+    }
+}
+
+struct Due {
+    n: u32,
+    until: Timestamp,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Due {
+    type Output = Vec<Delivery>;
+    const NAME: &'static str = "deliveries_due";
+    const KIND: Kind = Kind::Queue;
+    // What a lost answer took is due again when its lease ends.
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
+        const TAKE: &str = "-- delivery::take
+            WITH due AS MATERIALIZED (SELECT no, next_at AS due_at FROM beacon.deliveries
+                WHERE state = 'pending' AND next_at <= $1 ORDER BY next_at, no LIMIT $2 FOR UPDATE SKIP LOCKED),
+            taken AS (UPDATE beacon.deliveries SET attempts = attempts + 1, next_at = $3 FROM due WHERE deliveries.no = due.no
+                RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at,
+                    ended_at, due_at, due.no)
+            SELECT * FROM taken ORDER BY due_at, no";
+        let [now, until] = [self.now, self.until].map(At::from);
+        let n = i64::from(self.n);
+        let values =
+            [(&now as _, Type::TIMESTAMPTZ), (&n as _, Type::INT8), (&until as _, Type::TIMESTAMPTZ)];
+        tx.rows(TAKE, &values).await?.iter().map(delivery).collect()
+    }
+}
+
+struct End<'a> {
+    delivery: &'a Delivery,
+    end: &'a DeliveryEnd,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for End<'_> {
+    type Output = bool;
+    const NAME: &'static str = "delivered";
+    const KIND: Kind = Kind::Queue;
+    const REPLAYABLE: bool = false;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<bool, Fault> {
+        const END: &str = "-- delivery::end
+            UPDATE beacon.deliveries SET state = $3, next_at = coalesce($4, next_at), last_status = $5, last_error = $6,
+                ended_at = CASE WHEN $3 = 'pending' THEN NULL ELSE $7 END
+            WHERE id = $1 AND attempts = $2 AND state = 'pending'";
+        let (to, next_at, status, error) = self.end.left();
+        let (attempts, status) = (int(self.delivery.attempts), status.map(i32::from));
+        let (next_at, now) = (next_at.map(At::from), At::from(self.now));
+        let values = [
+            (&self.delivery.new.id as _, Type::TEXT),
+            (&attempts as _, Type::INT4),
+            (&to.as_str() as _, Type::TEXT),
+            (&next_at as _, Type::TIMESTAMPTZ),
+            (&status as _, Type::INT4),
+            (&error as _, Type::TEXT),
+            (&now as _, Type::TIMESTAMPTZ),
+        ];
+        Ok(tx.execute(END, &values).await? == 1)
+    }
+}
+
+struct OfJob {
+    job: JobId,
+    n: u32,
+}
+
+#[async_trait]
+impl Work for OfJob {
+    type Output = Vec<Delivery>;
+    const NAME: &'static str = "deliveries";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
+        const OF_JOB: &str = "-- delivery::of_job
+            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
+            FROM beacon.deliveries WHERE job = $1 ORDER BY no LIMIT $2";
+        let (job, n) = (self.job.as_bytes().as_slice(), i64::from(self.n));
+        tx.rows(OF_JOB, &[(&job, Type::BYTEA), (&n, Type::INT8)]).await?.iter().map(delivery).collect()
+    }
+}
+
+fn delivery(line: &Line) -> Result<Delivery, Fault> {
+    let status = line.get::<Option<i32>>(8)?;
+    Ok(Delivery {
+        new: NewDelivery {
+            id: line.get(0)?,
+            job: job_id(line, 1)?,
+            event: line.get(2)?,
+            url: line.get(3)?,
+            body: line.get(4)?,
+        },
+        state: named(line, 5)?,
+        attempts: number(line, 6)?,
+        next_at: line.get::<At>(7)?.time(),
+        last_status: status.map(|status| u16::try_from(status).unwrap_or(0)),
+        last_error: line.get(9)?,
+        created_at: line.get::<At>(10)?.time(),
+        ended_at: maybe_time(line, 11)?,
+    })
+}

@@ -1,0 +1,105 @@
+//! Webhook deliveries.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, JobId, NewDelivery, StoreError};
+use beacon_spec::Timestamp;
+use rusqlite::{Row, params};
+
+use super::{
+    SqliteStore,
+    codec::{maybe_time, micros, state, time},
+    writer::Durability,
+};
+
+#[async_trait]
+impl DeliveryQueue for SqliteStore {
+    async fn enqueue(&self, deliveries: Vec<NewDelivery>, now: Timestamp) -> Result<u32, StoreError> {
+        const ADD: &str = "-- delivery::add
+            INSERT INTO deliveries (id, job, event, url, body, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+            ON CONFLICT DO NOTHING";
+        self.threads
+            .write(Durability::Disk, move |writer| {
+                let mut add = writer.connection.prepare_cached(ADD)?;
+                let mut added = 0;
+                for NewDelivery { id, job, event, url, body } in deliveries {
+                    added += add.execute(params![id, job.as_bytes(), event, url, body, micros(now)])?;
+                }
+                Ok(u32::try_from(added).unwrap_or(u32::MAX))
+            })
+            .await
+    }
+
+    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        const DUE: &str = "-- delivery::due
+            SELECT no FROM deliveries WHERE state = 'pending' AND next_at <= ?1 ORDER BY next_at, no LIMIT ?2";
+        const TAKE: &str = "-- delivery::take
+            UPDATE deliveries SET attempts = attempts + 1, next_at = ?2 WHERE no = ?1
+            RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at";
+        let until = micros(now.checked_add(lease).unwrap_or(Timestamp::MAX));
+        self.threads
+            .write(Durability::Disk, move |writer| {
+                let mut due = writer.connection.prepare_cached(DUE)?;
+                let due = due.query_map(params![micros(now), n], |row| row.get(0))?;
+                let due = due.collect::<rusqlite::Result<Vec<i64>>>()?;
+                let mut take = writer.connection.prepare_cached(TAKE)?;
+                let taken = due.into_iter().map(|no| take.query_row(params![no, until], delivery));
+                Ok(taken.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn delivered(
+        &self,
+        delivery: &Delivery,
+        end: DeliveryEnd,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const END: &str = "-- delivery::end
+            UPDATE deliveries SET state = ?3, next_at = coalesce(?4, next_at), last_status = ?5, last_error = ?6,
+                ended_at = iif(?3 = 'pending', NULL, ?7)
+            WHERE id = ?1 AND attempts = ?2 AND state = 'pending'";
+        let (id, attempts) = (delivery.new.id.clone(), delivery.attempts);
+        let (to, next_at, status, error) = end.left();
+        self.threads
+            .write(Durability::Disk, move |writer| {
+                let next_at = next_at.map(micros);
+                let values = params![id, attempts, to.as_str(), next_at, status, error, micros(now)];
+                Ok(writer.connection.prepare_cached(END)?.execute(values)? == 1)
+            })
+            .await
+    }
+
+    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError> {
+        const OF_JOB: &str = "-- delivery::of_job
+            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
+            FROM deliveries WHERE job = ?1 ORDER BY no LIMIT ?2";
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(OF_JOB)?;
+                let deliveries = query.query_map(params![job.as_bytes(), n], delivery)?;
+                Ok(deliveries.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        new: NewDelivery {
+            id: row.get(0)?,
+            job: JobId::from_bytes(row.get(1)?),
+            event: row.get(2)?,
+            url: row.get(3)?,
+            body: row.get(4)?,
+        },
+        state: state::<DeliveryState>(row, 5)?,
+        attempts: row.get(6)?,
+        next_at: time(row, 7)?,
+        last_status: row.get(8)?,
+        last_error: row.get(9)?,
+        created_at: time(row, 10)?,
+        ended_at: maybe_time(row, 11)?,
+    })
+}
