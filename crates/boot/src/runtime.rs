@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use beacon_domain::{Backend, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
+use beacon_domain::{Backend, Board, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
 use beacon_store::{OpenMode, PostgresStore, SqliteStore};
@@ -38,6 +38,8 @@ pub struct Runtime {
     pub queue: Arc<dyn WorkQueue>,
     /// Reading.
     pub view: Arc<dyn JobView>,
+    /// Reading in pages, and how endpoints stand.
+    pub board: Arc<dyn Board>,
     /// The store's hints.
     pub wakeups: Arc<Wakeups>,
 }
@@ -112,7 +114,7 @@ impl Runtime {
         }
     }
 
-    fn of<S: JobStore + WorkQueue + JobView + 'static>(
+    fn of<S: JobStore + WorkQueue + JobView + Board + 'static>(
         store: Arc<S>,
         wakeups: Arc<Wakeups>,
         clock: Arc<dyn Clock>,
@@ -121,7 +123,8 @@ impl Runtime {
             clock,
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
-            view: store,
+            view: Arc::clone(&store) as Arc<dyn JobView>,
+            board: store,
             wakeups,
         }
     }

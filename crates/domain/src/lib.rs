@@ -4,6 +4,7 @@
 mod answer;
 mod attempt;
 mod backend;
+mod board;
 mod call_error;
 mod claim;
 mod clock;
@@ -24,6 +25,7 @@ mod wakeup;
 pub use answer::{Answer, Usage};
 pub use attempt::AttemptRecord;
 pub use backend::{Backend, CallContext, Checkpoint, CheckpointError, ProbeFinding, ProbeReport};
+pub use board::{Board, CellFilter, EndpointStatus, ExecutionLine};
 pub use call_error::{CallError, ErrorClass, ErrorCode, Stage};
 pub use claim::{AccountLimit, BatchStarted, Claim, Claimed, DayBudget, Gate, Room};
 pub use clock::{Clock, Monotonic, SystemClock};

@@ -6,6 +6,7 @@ pub mod accepting;
 pub mod claiming;
 pub mod ending;
 pub mod leasing;
+pub mod paging;
 pub mod recording;
 mod scene;
 pub mod twins;
@@ -43,6 +44,10 @@ macro_rules! store_conformance {
                 a_deadline_ends_what_is_open, the_first_close_stays;
             viewing: jobs_come_newest_first_in_pages, counts_equal_rows_along_every_axis,
                 records_come_in_the_order_of_the_plan_in_pages, failures_are_counted_with_their_cause;
+            paging: pages_of_cells_are_the_matrix, a_filter_picks_cells_along_every_axis,
+                what_a_job_does_not_have_is_an_empty_page, batches_are_those_of_the_progress,
+                recent_executions_come_from_the_newest_job_on, endpoints_tell_what_runs_and_what_waits,
+                jobs_are_listed_by_key;
         }
     };
     (@group $($group:ident: $($case:ident),* $(,)?;)*) => {
