@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use beacon_boot::{
     Interrupts, Runtime, Secret, ServiceConfig, describe_endpoints, load_endpoints, load_service_key_ring,
 };
-use beacon_scheduler::EndpointCatalog;
+use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_web::{Api, ApiLimits, OperatorToken, router};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -24,11 +24,13 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     if operator.is_none() {
         warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
     }
-    let clock = Arc::clone(&runtime.clock);
+    let (clock, stop) = (Arc::clone(&runtime.clock), Stop::new());
     let api = Api {
         clock: runtime.clock,
         jobs: runtime.jobs,
         view: runtime.view,
+        board: runtime.board,
+        wakeups: runtime.wakeups,
         keys: Arc::new(keys),
         catalog,
         operator,
@@ -39,6 +41,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             job: config.api.job,
             max_age: config.api.freshness,
         },
+        origins: config.api.origins()?,
+        stop: stop.clone(),
     };
     let listen = config.api.listen;
     let listener =
@@ -46,7 +50,12 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listen = listener.local_addr()?;
     Ok(async move {
         info!(%listen, "the API listens on {listen}");
-        beacon_boot::serve(listener, router(api), clock, interrupts.next()).await?;
+        let asked = async {
+            interrupts.next().await;
+            // Event streams have no end of their own; the others are waited for.
+            stop.drain();
+        };
+        beacon_boot::serve(listener, router(api), clock, asked).await?;
         info!("the API has stopped");
         Ok(())
     })

@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use beacon_domain::{Backend, Board, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue};
+use beacon_domain::{
+    Backend, Board, Clock, EndpointInfo, JobStore, JobView, SystemClock, Wakeups, WorkQueue,
+};
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
 use beacon_store::{OpenMode, PostgresStore, SqliteStore};

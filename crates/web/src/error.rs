@@ -1,21 +1,22 @@
 //! One envelope for every error: a stable code, a safe message, the request's id (A2).
 
-use std::time::Duration;
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Request, rejection::BytesRejection},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use beacon_domain::StoreError;
+use beacon_domain::{JobId, StoreError};
 use beacon_scheduler::{AcceptError, PlanError};
 use beacon_spec::VerifyError;
-use http::StatusCode;
-use serde_json::json;
+use http::{StatusCode, header};
+use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
-use crate::request_id::current;
+use crate::{api::App, request_id::current};
 
 /// A refusal.
 #[derive(Debug)]
@@ -23,6 +24,25 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: String,
     message: String,
+}
+
+/// The body of every answer that is an error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    error: ErrorDetail,
+}
+
+/// What is wrong.
+#[derive(Serialize, ToSchema)]
+struct ErrorDetail {
+    /// Stable; programs decide by it.
+    #[schema(example = "job_not_found")]
+    code: String,
+    /// What is wrong and what to do, for people.
+    message: String,
+    /// The id of the request, also in the header `x-request-id` and in the server's log.
+    request_id: String,
 }
 
 impl ApiError {
@@ -33,12 +53,31 @@ impl ApiError {
     pub(crate) fn no_job() -> Self {
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job")
     }
+
+    pub(crate) fn no_execution() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "execution_not_found", "there is no such execution")
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
+    pub(crate) fn query(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
+    }
+
+    /// Our own fault. What happened is for the log alone.
+    pub(crate) fn internal(what: impl std::fmt::Display) -> Self {
+        error!(request_id = current(), "a request failed inside: {what}");
+        let message = "the server failed; its log has the request's id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = json!({ "code": self.code, "message": self.message, "request_id": current() });
-        (self.status, Json(json!({ "error": error }))).into_response()
+        let error = ErrorDetail { code: self.code, message: self.message, request_id: current() };
+        (self.status, [(header::CACHE_CONTROL, "no-store")], Json(ErrorBody { error })).into_response()
     }
 }
 
@@ -85,7 +124,7 @@ impl From<StoreError> for ApiError {
             StoreError::UnknownJob(_) => return Self::no_job(),
             StoreError::Occupied(_) | StoreError::Unavailable { .. } => {
                 // What the database says is for the log alone.
-                error!(request = current(), "the store failed: {error}");
+                error!(request_id = current(), "the store failed: {error}");
                 let message = "the database cannot be reached now; try again";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
             }
@@ -94,26 +133,21 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        let status = rejection.status();
-        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "body_unreadable" };
-        Self::new(status, code, rejection.body_text())
-    }
-}
-
 /// No such path.
 pub(crate) async fn no_route() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route")
+    ApiError::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route; /docs lists them")
 }
 
 /// The path is there, the method is not.
 pub(crate) async fn no_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route has other methods")
+    let message = "this route has other methods; the header `allow` names them";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-/// No request takes longer than this; a body that drips does not hold the server.
-pub(crate) async fn within(limit: Duration, request: Request, next: Next) -> Response {
+/// No request takes longer than this until its answer begins, so a body that drips does not hold the server. What streams
+/// afterwards is bounded by its own silence.
+pub(crate) async fn within(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let limit: Duration = app.api.limits.request;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -121,4 +155,14 @@ pub(crate) async fn within(limit: Duration, request: Request, next: Next) -> Res
             ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message).into_response()
         }
     }
+}
+
+/// A handler that panics fails its own request only.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::internal("a handler panicked").into_response()
+}
+
+/// What a job lacks that was asked for.
+pub(crate) fn lacks(job: JobId, code: &str, what: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, code, format!("job {job} {what}"))
 }

@@ -1,7 +1,8 @@
 //! Reading in pages: cells, batches, what is recent, and how endpoints stand.
 
 use beacon_domain::{
-    BatchView, CellFilter, CellView, EndpointId, EndpointStatus, ExecutionId, ExecutionLine, JobId, Page, StoreError,
+    BatchView, CellFilter, CellView, EndpointId, EndpointStatus, ExecutionId, ExecutionLine, JobId, Page,
+    StoreError,
 };
 
 use super::{
@@ -45,8 +46,9 @@ impl State {
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|(place, _, n, _)| format!("{place}-{n}"));
-        let line = |(_, job, n, execution): (i64, &Job, u32, &Execution)| {
-            ExecutionLine { id: ExecutionId { job: job.id, n }, cell: cell(job, n, execution) }
+        let line = |(_, job, n, execution): (i64, &Job, u32, &Execution)| ExecutionLine {
+            id: ExecutionId { job: job.id, n },
+            cell: cell(job, n, execution),
         };
         Page { items: found.into_iter().map(line).collect(), next }
     }

@@ -67,8 +67,7 @@ pub(crate) fn cell(line: &Line, first: usize, frozen: &Frozen) -> Result<CellVie
         state,
         attempts: number(line, first + 7)?,
         started_at: maybe_time(line, first + 10)?,
-        not_before: (state == ExecutionState::Queued && not_before > At::RETURNED)
-            .then(|| not_before.time()),
+        not_before: (state == ExecutionState::Queued && not_before > At::RETURNED).then(|| not_before.time()),
         resumable: line.get(first + 9)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{JobFilter, JobView as _};
+use beacon_domain::JobFilter;
 use beacon_testkit::SpecBuilder;
 use serde_json::json;
 
@@ -69,7 +69,7 @@ async fn what_cannot_be_trusted_is_refused_and_leaves_nothing() {
         let answer = desk.post("/api/v1/jobs", body).await;
         assert_eq!(answer.refusal(), refusal, "{}", answer.body);
     }
-    let kept = desk.store.jobs(JobFilter::default()).await.unwrap().items;
+    let kept = desk.view.jobs(JobFilter::default()).await.unwrap().items;
     assert!(kept.is_empty(), "{kept:?}");
 }
 
