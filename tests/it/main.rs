@@ -15,6 +15,7 @@ mod outputs;
 mod resume;
 mod services;
 mod simulate;
+mod streams;
 mod submit_to_done;
 
 use std::path::Path;

@@ -33,7 +33,8 @@ pub(crate) fn report() -> anyhow::Result<ExitCode> {
         "all",
         "--generation-deterministic",
     ]);
-    run.args(["--max-examples", "50", "--workers", "2"]);
+    // One worker: Python 3.11 loses count of its recursion when threads parse.
+    run.args(["--max-examples", "50", "--workers", "1"]);
     let status = run.status().with_context(|| format!("cannot start {run:?}"))?;
     server.stop();
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -96,11 +96,15 @@ impl From<VerifyError> for ApiError {
 
 impl From<PlanError> for ApiError {
     fn from(error: PlanError) -> Self {
-        let code = match error {
-            PlanError::Unserved { .. } => "unserved_cells",
-            PlanError::Empty => "empty_plan",
+        let (code, message) = match error {
+            PlanError::Unserved { cells } => {
+                let remedy =
+                    "ask what /api/v1/models lists, or accept the cells with ?accept_unsupported=true";
+                ("unserved_cells", format!("no endpoint serves {cells}; {remedy}"))
+            }
+            PlanError::Empty => ("empty_plan", error.to_string()),
         };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 }
 

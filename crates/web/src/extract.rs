@@ -60,7 +60,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(asked)) => Ok(Self(asked)),
-            Err(rejection) => Err(ApiError::query(rejection.body_text())),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // The rest names the parameter and what it takes.
+                Err(ApiError::query(
+                    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text),
+                ))
+            }
         }
     }
 }

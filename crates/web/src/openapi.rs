@@ -14,7 +14,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{api::App, error::ErrorBody, router::documented};
+use crate::{api::App, error::ErrorBody, router::documented, shapes::JobProgress};
 
 /// A signed job. The whole schema is put in its place when the document is made.
 #[derive(ToSchema)]
@@ -34,7 +34,7 @@ pub(crate) struct WrappedJob(());
             lists are paged by `cursor`; ids are opaque. The project's docs/API.md has a command for each route.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorBody, JobProgress)),
     tags(
         (name = "jobs", description = "Submitting, watching and ending jobs"),
         (name = "executions", description = "One cell of a job: question, model, region, run"),
@@ -67,12 +67,32 @@ pub fn document() -> Value {
     jobs(&mut document["components"]["schemas"]);
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+        let parameters = operation["parameters"].as_array_mut();
+        parameters.into_iter().flatten().for_each(|parameter| leave_out_null(&mut parameter["schema"]));
         operation["responses"]["default"] = json!({
             "description": "An error, in the one envelope",
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
         });
     }
     document
+}
+
+/// A parameter that may be left out is never null: in a query that would be a text.
+fn leave_out_null(schema: &mut Value) {
+    let is_null = |schema: &Value| schema["type"] == "null";
+    if let Some(types) = schema["type"].as_array_mut() {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            schema["type"] = only.clone();
+        }
+    }
+    let only = schema["oneOf"].as_array().and_then(|any| any.iter().find(|one| !is_null(one))).cloned();
+    if let (Some(only), Some(schema)) = (only.as_ref().and_then(Value::as_object), schema.as_object_mut()) {
+        schema.remove("oneOf");
+        for (name, value) in only {
+            schema.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
 }
 
 /// Puts the schema of signed jobs in its place.

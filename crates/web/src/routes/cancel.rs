@@ -15,9 +15,9 @@ use crate::{api::App, error::ApiError, extract::JobPath, shapes::names, token::a
 pub(crate) struct Cancelled {
     /// True: the request was understood; for older clients.
     ok: bool,
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     job_id: JobId,
-    #[schema(value_type = names::JobState, inline)]
+    #[schema(value_type = names::JobState)]
     state: JobState,
     /// Whether the job had already ended, and nothing changed.
     already_ended: bool,

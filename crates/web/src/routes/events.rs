@@ -8,14 +8,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
+use utoipa::ToSchema;
 
-use crate::{
-    api::App,
-    error::ApiError,
-    events::EventStream,
-    extract::JobPath,
-    shapes::{JobProgress, names},
-};
+use crate::{api::App, error::ApiError, events::EventStream, extract::JobPath, shapes::names};
+
+/// One event, as the HTML standard defines it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only for the document; events are written as text")]
+pub(crate) struct Event {
+    /// Grows with every event of the stream.
+    id: String,
+    /// `snapshot`, `progress` or `end`.
+    event: String,
+    /// JSON: how the job stands, a `JobProgress`.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
 
 /// How a job goes on, as server-sent events
 ///
@@ -27,8 +35,7 @@ use crate::{
         ("id" = inline(names::JobId), Path, description = "The job"),
         ("last-event-id" = Option<String>, Header, description = "The id of the last event seen"),
     ),
-    responses((status = 200, description = "Events; the data of each is JSON", content_type = "text/event-stream",
-        body = JobProgress)))]
+    responses((status = 200, description = "Events", content_type = "text/event-stream", body = Event)))]
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
     JobPath(job): JobPath,

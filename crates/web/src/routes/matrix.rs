@@ -39,7 +39,7 @@ pub(crate) struct MatrixQuery {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only for the document; the cells are written as they are read")]
 pub(crate) struct Matrix {
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     job_id: String,
     /// `cells` or `rows`.
     form: String,

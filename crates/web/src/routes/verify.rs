@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use beacon_spec::{KeyId, Sha256Digest, SignedSpec, inspect};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{api::App, error::ApiError, extract::JsonBytes, openapi::SignedJob};
+use crate::{api::App, error::ApiError, extract::JsonBytes};
 
 /// What holds of a signed job, in which form, over which bytes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,7 +33,8 @@ pub(crate) struct Verdict {
 
 /// Checks a signed job as submission does, by the same code, and stores nothing; its age and nonce are not judged
 #[utoipa::path(post, path = "/api/v1/verify", tag = "jobs",
-    request_body(content = SignedJob, content_type = "application/json"),
+    request_body(content = Value, content_type = "application/json",
+        description = "Whatever claims to be a signed job, bare, wrapped or in DSSE"),
     responses((status = 200, description = "The verdict, good or not", body = Verdict)))]
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,

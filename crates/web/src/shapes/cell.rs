@@ -18,14 +18,14 @@ pub(crate) struct Cell<'a> {
     #[schema(value_type = String)]
     model_id: &'a ModelId,
     /// The region asked.
-    #[schema(value_type = names::Region, inline)]
+    #[schema(value_type = names::Region)]
     region: Region,
     /// The repetition, from 1.
     run: u32,
     /// Who serves it; null if nobody does.
     #[schema(value_type = Option<String>)]
     endpoint: Option<&'a EndpointId>,
-    #[schema(value_type = names::ExecutionState, inline)]
+    #[schema(value_type = names::ExecutionState)]
     state: ExecutionState,
     /// Attempts started.
     attempts: u32,

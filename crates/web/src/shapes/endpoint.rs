@@ -15,7 +15,7 @@ pub(crate) struct Endpoint {
     id: EndpointId,
     #[schema(value_type = String)]
     model_id: ModelId,
-    #[schema(value_type = names::Region, inline)]
+    #[schema(value_type = names::Region)]
     region: Region,
     /// `open`, `cold`, `throttled` or `broken`, as a worker last said; null if none has.
     state: Option<&'static str>,
@@ -55,7 +55,7 @@ pub(crate) struct Endpoints {
 pub(crate) struct Model {
     #[schema(value_type = String)]
     id: ModelId,
-    #[schema(value_type = Vec<names::Region>, inline)]
+    #[schema(value_type = Vec<names::Region>)]
     regions: Vec<Region>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Models {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RegionModels)]
 pub(crate) struct RegionLine {
-    #[schema(value_type = names::Region, inline)]
+    #[schema(value_type = names::Region)]
     id: Region,
     /// The models that an endpoint serves there; none may be.
     #[schema(value_type = Vec<String>)]

@@ -10,9 +10,9 @@ use super::names;
 /// One execution: what it is and where it stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Execution {
-    #[schema(value_type = names::ExecutionId, inline)]
+    #[schema(value_type = names::ExecutionId)]
     pub(crate) id: String,
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     pub(crate) job_id: JobId,
     /// The place in the plan, from 0.
     pub(crate) n: u32,
@@ -22,7 +22,7 @@ pub(crate) struct Execution {
     #[schema(value_type = String)]
     pub(crate) model_id: ModelId,
     /// The region asked.
-    #[schema(value_type = names::Region, inline)]
+    #[schema(value_type = names::Region)]
     pub(crate) region: Region,
     /// The repetition, from 1.
     pub(crate) run: u32,
@@ -32,10 +32,10 @@ pub(crate) struct Execution {
     /// The same as `endpoint`, for older clients.
     #[schema(value_type = Option<String>)]
     pub(crate) provider_id: Option<EndpointId>,
-    #[schema(value_type = names::ExecutionState, inline)]
+    #[schema(value_type = names::ExecutionState)]
     pub(crate) state: ExecutionState,
     /// The same as `state`, for older clients.
-    #[schema(value_type = names::ExecutionState, inline)]
+    #[schema(value_type = names::ExecutionState)]
     pub(crate) status: ExecutionState,
     /// Attempts started.
     pub(crate) attempts: u32,

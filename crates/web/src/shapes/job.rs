@@ -33,7 +33,7 @@ pub(crate) struct Counts {
 /// A job in one row.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Job {
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     id: JobId,
     /// The signer's id for it.
     #[schema(value_type = String)]
@@ -46,10 +46,10 @@ pub(crate) struct Job {
     /// The job it tries again, if any.
     #[schema(value_type = Option<String>)]
     retry_of: Option<JobId>,
-    #[schema(value_type = names::JobState, inline)]
+    #[schema(value_type = names::JobState)]
     state: JobState,
     /// The same as `state`, for older clients.
-    #[schema(value_type = names::JobState, inline)]
+    #[schema(value_type = names::JobState)]
     status: JobState,
     /// Why it ended early, if it did: `cancel`, `budget` or `deadline`.
     #[schema(value_type = Option<String>)]
@@ -61,7 +61,7 @@ pub(crate) struct Job {
     /// All executions of the plan: the denominator of every share.
     total: u32,
     /// How questions follow each other.
-    #[schema(value_type = names::Batching, inline)]
+    #[schema(value_type = names::Batching)]
     batching: Batching,
     /// SHA-256 of the signed bytes.
     #[schema(value_type = String)]
@@ -109,7 +109,7 @@ pub(crate) struct Batch {
     text: String,
     /// From 1.
     number: u32,
-    #[schema(value_type = names::BatchState, inline)]
+    #[schema(value_type = names::BatchState)]
     state: BatchState,
     counts: Counts,
     /// First dispatch.
@@ -125,7 +125,7 @@ pub(crate) struct Batch {
 pub(crate) struct JobAnswer {
     pub(crate) job: Job,
     /// The job's state, for older clients.
-    #[schema(value_type = names::JobState, inline)]
+    #[schema(value_type = names::JobState)]
     pub(crate) status: JobState,
     pub(crate) batches: Vec<Batch>,
     /// With `include=endpoints`: the job's part of each endpoint.
@@ -146,7 +146,7 @@ pub(crate) struct OnEndpoint {
     endpoint: EndpointId,
     #[schema(value_type = String)]
     model_id: ModelId,
-    #[schema(value_type = names::Region, inline)]
+    #[schema(value_type = names::Region)]
     region: Region,
     counts: Counts,
 }
@@ -156,7 +156,7 @@ pub(crate) struct OnEndpoint {
 pub(crate) struct FailureLine {
     #[schema(value_type = Option<String>)]
     endpoint: Option<EndpointId>,
-    #[schema(value_type = names::ExecutionState, inline)]
+    #[schema(value_type = names::ExecutionState)]
     state: beacon_domain::ExecutionState,
     /// Stable.
     #[schema(value_type = String)]

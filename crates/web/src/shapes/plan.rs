@@ -13,7 +13,7 @@ use super::names;
 #[schema(as = Plan)]
 pub(crate) struct Planned {
     /// The id that the job would have.
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     pub(crate) job_id: JobId,
     #[schema(value_type = String)]
     pub(crate) name: JobName,
@@ -51,15 +51,15 @@ struct Load {
 /// An accepted job, or the one that the same bytes made before.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     pub(crate) id: JobId,
     /// The same as `id`.
-    #[schema(value_type = names::JobId, inline)]
+    #[schema(value_type = names::JobId)]
     pub(crate) job_id: JobId,
     /// The signer's id for it.
     #[schema(value_type = String)]
     pub(crate) name: JobName,
-    #[schema(value_type = names::JobState, inline)]
+    #[schema(value_type = names::JobState)]
     pub(crate) state: JobState,
     /// `enqueued` for a new job, else its state; for older clients.
     pub(crate) status: &'static str,
