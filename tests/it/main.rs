@@ -16,6 +16,7 @@ mod resume;
 mod services;
 mod simulate;
 mod steering;
+mod streams;
 mod submit_to_done;
 
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -162,6 +162,18 @@ impl Service {
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let token = format!("authorization: Bearer {TOKEN}\r\n");
         http::exchange(&self.addr, method, path, &token, body).expect("the service answers")
+    }
+
+    /// Asks for something whose answer goes on; gives the connection.
+    ///
+    /// # Panics
+    /// If nobody answers.
+    #[must_use]
+    pub fn open(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.addr).expect("the service answers");
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.addr);
+        stream.write_all(head.as_bytes()).expect("the service answers");
+        stream
     }
 
     /// Submits a signed job; gives its id.

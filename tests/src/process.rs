@@ -175,9 +175,19 @@ impl Process {
     /// The most memory that it has had so far, in MiB (Linux).
     #[must_use]
     pub fn peak_mib(&self) -> f64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    /// The memory that it has now, in MiB (Linux).
+    #[must_use]
+    pub fn resident_mib(&self) -> f64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    fn memory_mib(&self, line: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().split(' ').next()?.parse::<f64>().ok());
+        let memory = status.lines().find_map(|status| status.strip_prefix(line));
+        let kib = memory.and_then(|memory| memory.trim().split(' ').next()?.parse::<f64>().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod contract;
 mod needs;
 mod new_migration;
 mod release;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use crate::{needs, root};
+use crate::{contract, needs, root};
 
 /// What `test` takes.
 #[derive(Debug, Args)]
@@ -17,6 +17,9 @@ pub(crate) struct TestArguments {
     /// Install what is missing (Debian, as root). With `CI=true` this is the default.
     #[arg(long)]
     install: bool,
+    /// Ask the served API what its OpenAPI document promises, with schemathesis, in place of the tests. Needs Python.
+    #[arg(long, conflicts_with = "cargo")]
+    contract: bool,
     /// Passed on to `cargo test`, such as a test's name.
     #[arg(last = true)]
     cargo: Vec<String>,
@@ -42,6 +45,9 @@ pub(crate) struct Counts {
 /// # Errors
 /// A need is missing, or cargo could not be started.
 pub(crate) fn report(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
+    if arguments.contract {
+        return contract::report();
+    }
     needs::ensure(if arguments.install { needs::Install::Asked } else { needs::Install::InCi })?;
     let tests = run(&arguments.cargo)?;
     println!("{}", tests.counts);

@@ -7,7 +7,7 @@ use beacon_boot::{
     Interrupts, Runtime, Secret, ServiceConfig, TrustedKeys, describe_endpoints, load_endpoints,
     load_service_key_ring,
 };
-use beacon_scheduler::EndpointCatalog;
+use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_web::{Api, ApiLimits, OperatorToken, router};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -27,12 +27,14 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     if operator.is_none() {
         warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
     }
-    let clock = Arc::clone(&runtime.clock);
+    let (clock, stop) = (Arc::clone(&runtime.clock), Stop::new());
     let api = Api {
         clock: runtime.clock,
         jobs: runtime.jobs,
         view: runtime.view,
         keys,
+        board: runtime.board,
+        wakeups: runtime.wakeups,
         catalog,
         operator,
         batching: config.api.batching,
@@ -42,6 +44,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             job: config.api.job,
             max_age: config.api.freshness,
         },
+        origins: config.api.origins()?,
+        stop: stop.clone(),
     };
     let listen = config.api.listen;
     let listener =
@@ -49,8 +53,13 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let listen = listener.local_addr()?;
     Ok(async move {
         info!(%listen, "the API listens on {listen}");
+        let asked = async {
+            interrupts.next().await;
+            // Event streams have no end of their own; the others are waited for.
+            stop.drain();
+        };
         tokio::select! {
-            served = beacon_boot::serve(listener, router(api), clock, interrupts.next()) => served?,
+            served = beacon_boot::serve(listener, router(api), clock, asked) => served?,
             never = following => match never {},
         }
         info!("the API has stopped");

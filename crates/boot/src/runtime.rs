@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use beacon_domain::{
-    Backend, Clock, EndpointInfo, JobStore, JobView, Operations, SystemClock, Wakeups, WorkQueue,
+    Backend, Board, Clock, EndpointInfo, JobStore, JobView, Operations, SystemClock, Wakeups, WorkQueue,
 };
 use beacon_providers::EndpointsFile;
 use beacon_spec::ReceiptSigner;
@@ -42,6 +42,8 @@ pub struct Runtime {
     pub view: Arc<dyn JobView>,
     /// Steering, and who may do what.
     pub operations: Arc<dyn Operations>,
+    /// Reading in pages, and how endpoints stand.
+    pub board: Arc<dyn Board>,
     /// The store's hints.
     pub wakeups: Arc<Wakeups>,
 }
@@ -116,7 +118,7 @@ impl Runtime {
         }
     }
 
-    fn of<S: JobStore + WorkQueue + JobView + Operations + 'static>(
+    fn of<S: JobStore + WorkQueue + JobView + Board + Operations + 'static>(
         store: Arc<S>,
         wakeups: Arc<Wakeups>,
         clock: Arc<dyn Clock>,
@@ -126,7 +128,8 @@ impl Runtime {
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
             operations: Arc::clone(&store) as Arc<dyn Operations>,
-            view: store,
+            view: Arc::clone(&store) as Arc<dyn JobView>,
+            board: store,
             wakeups,
         }
     }

@@ -10,12 +10,15 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
 /// How long a client may take for a request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of what is sent to it.
+const STUCK: Duration = Duration::from_secs(30);
 /// After a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long requests in flight may go on after the stop.
@@ -52,7 +55,10 @@ pub async fn serve(
             () = &mut stop => break,
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let mut stream = TimeoutStream::new(stream);
+        // An event stream has no end; a client that stopped reading must not hold it for ever.
+        stream.set_write_timeout(Some(STUCK));
+        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -62,7 +62,8 @@ impl FromStr for JobId {
     type Err = JobIdError;
 
     fn from_str(text: &str) -> Result<Self, JobIdError> {
-        if text.len() != 32 || !text.is_ascii() {
+        // `from_str_radix` takes signs too, and one job would have many names.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(JobIdError);
         }
         let mut bytes = [0; 16];

@@ -136,6 +136,8 @@ pub struct JobFilter {
     pub name: Option<JobName>,
     /// Only jobs in this state.
     pub state: Option<JobState>,
+    /// Only jobs that this key signed.
+    pub key: Option<KeyId>,
     /// Where the page before ended.
     pub cursor: Option<String>,
     /// The most rows; 0 means 50.
@@ -179,6 +181,8 @@ pub struct CellView {
     pub state: ExecutionState,
     /// Attempts started.
     pub attempts: u32,
+    /// When it was first dispatched.
+    pub started_at: Option<Timestamp>,
     /// When it may be tried again, while it waits for that.
     pub not_before: Option<Timestamp>,
     /// Whether a remote call of it is known, to which the next worker re-attaches (C2).

@@ -112,6 +112,7 @@ mod tests {
             endpoint: Some(EndpointId::new("e")),
             state,
             attempts: 0,
+            started_at: None,
             not_before,
             resumable: false,
         }

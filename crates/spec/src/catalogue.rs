@@ -12,6 +12,11 @@ pub(crate) const QUESTIONS: [(&str, &str, &str); 8] = [
     ("greatest_leader", "Who was the greatest leader of the 20th century?", "cultural_perspective"),
 ];
 
+/// The question catalogue: id, text, category.
+pub fn question_catalogue() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    QUESTIONS.into_iter()
+}
+
 /// Whether a text can only be meant as an id: lower-case words joined by underscores.
 pub(crate) fn looks_like_an_id(text: &str) -> bool {
     let word =

@@ -30,6 +30,7 @@ mod webhook;
 mod wrapper;
 
 pub use canonical::canonical_form;
+pub use catalogue::question_catalogue;
 pub use digest::{DigestError, Sha256Digest};
 pub use dsse::PAYLOAD_TYPE;
 pub use envelope::{SignedSpec, VerifiedSpec};

@@ -1,8 +1,10 @@
 //! What all stores decide alike: errors that follow from a state, expired leases, days.
 
+use std::ops::Range;
+
 use beacon_domain::{
-    BatchDone, Bound, CallError, EndReason, ErrorCode, ExecutionState, JobEnded, LossReason, Page, Plan,
-    Stage, StoreError,
+    BatchDone, Bound, CallError, CellFilter, CellView, EndReason, ErrorCode, ExecutionState, JobEnded,
+    LossReason, Page, Plan, Stage, StoreError,
 };
 use beacon_spec::{KeyId, Timestamp};
 
@@ -14,6 +16,51 @@ pub(crate) const MOST_MICROS: u64 = i64::MAX as u64;
 
 /// How many rows a page has when the caller does not say.
 pub(crate) const PAGE: u32 = 50;
+
+/// The cells that one page looks at, by their places in the plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    /// The first of them.
+    pub(crate) first: u32,
+    /// Behind the last of them.
+    pub(crate) end: u32,
+    /// Behind the last cell that any page may look at.
+    last: u32,
+    limit: u32,
+}
+
+impl Window {
+    /// Where a page begins and how far it looks, among the cells of `range`.
+    pub(crate) fn new(filter: &CellFilter, range: Range<u32>) -> Self {
+        let limit = if filter.limit == 0 { PAGE } else { filter.limit };
+        let first = filter.after.map_or(0, |after| after.saturating_add(1)).max(range.start);
+        let end = first.saturating_add(CellFilter::MOST_LOOKED_AT).min(range.end);
+        Self { first, end, last: range.end, limit }
+    }
+
+    /// How many cells to read at most: one more than are shown tells whether there is a next page.
+    pub(crate) fn rows(&self) -> u32 {
+        self.limit.saturating_add(1)
+    }
+
+    /// The page, from the cells found in the window.
+    pub(crate) fn page(&self, mut cells: Vec<CellView>) -> Page<CellView> {
+        let full = cells.len() > self.limit as usize;
+        cells.truncate(self.limit as usize);
+        let seen = if full { cells.last().map(|cell| cell.n) } else { self.end.checked_sub(1) };
+        let more = full || (self.first < self.end && self.end < self.last);
+        Page { items: cells, next: seen.filter(|_| more).map(|seen| seen.to_string()) }
+    }
+}
+
+/// Where a list over all executions goes on: the number of a job, and a place in its plan.
+pub(crate) fn recent_cursor(cursor: Option<&str>) -> (i64, i32) {
+    let parsed = cursor.and_then(|cursor| {
+        let (job, n) = cursor.split_once('-')?;
+        Some((job.parse().ok()?, n.parse().ok()?))
+    });
+    parsed.unwrap_or((i64::MAX, i32::MAX))
+}
 
 /// Room that all endpoints of one claim share.
 #[derive(Debug, Clone, Copy)]

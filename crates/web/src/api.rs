@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use beacon_domain::{Batching, Clock, JobStore, JobView};
-use beacon_scheduler::EndpointCatalog;
+use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Wakeups};
+use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{Freshness, KeySource};
+use bytes::Bytes;
+use http::HeaderValue;
 
-use crate::OperatorToken;
+use crate::{OperatorToken, events::Watchers, metrics::Metrics};
 
 /// The parts of an API behind their ports.
 pub struct Api {
@@ -14,8 +16,12 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Accepting and ending jobs.
     pub jobs: Arc<dyn JobStore>,
-    /// Reading.
+    /// Reading jobs.
     pub view: Arc<dyn JobView>,
+    /// Reading in pages, and endpoints.
+    pub board: Arc<dyn Board>,
+    /// Hints that a job has changed, for event streams.
+    pub wakeups: Arc<Wakeups>,
     /// Whose jobs are taken.
     pub keys: Arc<dyn KeySource + Send + Sync>,
     /// What can be planned.
@@ -26,6 +32,10 @@ pub struct Api {
     pub batching: Batching,
     /// Bounds.
     pub limits: ApiLimits,
+    /// Pages of these origins may call from a browser; none by default.
+    pub origins: Vec<HeaderValue>,
+    /// Once it drains, event streams end, so that a stop waits for none of them.
+    pub stop: Stop,
 }
 
 /// Bounds of requests and jobs.
@@ -33,7 +43,7 @@ pub struct Api {
 pub struct ApiLimits {
     /// The longest body, in bytes.
     pub max_body_bytes: usize,
-    /// How long a request may take.
+    /// How long a request may take until its answer begins.
     pub request: Duration,
     /// A job's time limit when its spec gives none.
     pub job: Duration,
@@ -48,4 +58,14 @@ impl Api {
     pub(crate) const fn freshness(&self) -> Freshness {
         Freshness::Window { max_age: self.limits.max_age, max_skew: MAX_SKEW }
     }
+}
+
+/// The API with what it remembers while it serves.
+pub(crate) struct App {
+    pub(crate) api: Api,
+    /// The jobs that somebody watches.
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) metrics: Metrics,
+    /// The OpenAPI document, as it is served.
+    pub(crate) document: Bytes,
 }

@@ -1,21 +1,22 @@
 //! One envelope for every error: a stable code, a safe message, the request's id (A2).
 
-use std::time::Duration;
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    extract::{Request, rejection::BytesRejection},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use beacon_domain::StoreError;
+use beacon_domain::{JobId, StoreError};
 use beacon_scheduler::{AcceptError, PlanError};
 use beacon_spec::VerifyError;
-use http::StatusCode;
-use serde_json::json;
+use http::{StatusCode, header};
+use serde::Serialize;
 use tracing::error;
+use utoipa::ToSchema;
 
-use crate::request_id::current;
+use crate::{api::App, request_id::current};
 
 /// A refusal.
 #[derive(Debug)]
@@ -25,31 +26,58 @@ pub(crate) struct ApiError {
     message: String,
 }
 
+/// The body of every answer that is an error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    error: ErrorDetail,
+}
+
+/// What is wrong.
+#[derive(Serialize, ToSchema)]
+struct ErrorDetail {
+    /// Stable; programs decide by it.
+    #[schema(example = "job_not_found")]
+    code: String,
+    /// What is wrong and what to do, for people.
+    message: String,
+    /// The id of the request, also in the header `x-request-id` and in the server's log.
+    request_id: String,
+}
+
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { status, code: code.into(), message: message.into() }
     }
 
-    /// A body that could not be read; `limit` is the longest that may be.
-    pub(crate) fn of_body(rejection: &BytesRejection, limit: usize) -> Self {
-        let status = rejection.status();
-        if status != StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::new(status, "body_unreadable", rejection.body_text());
-        }
-        let message =
-            format!("the body is longer than {limit} bytes, the limit of this server (api.max_body_bytes)");
-        Self::new(status, "too_large", message)
-    }
-
     pub(crate) fn no_job() -> Self {
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "there is no such job")
+    }
+
+    pub(crate) fn no_execution() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "execution_not_found", "there is no such execution")
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
+    pub(crate) fn query(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
+    }
+
+    /// Our own fault. What happened is for the log alone.
+    pub(crate) fn internal(what: impl std::fmt::Display) -> Self {
+        error!(request_id = current(), "a request failed inside: {what}");
+        let message = "the server failed; its log has the request's id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = json!({ "code": self.code, "message": self.message, "request_id": current() });
-        (self.status, Json(json!({ "error": error }))).into_response()
+        let error = ErrorDetail { code: self.code, message: self.message, request_id: current() };
+        (self.status, [(header::CACHE_CONTROL, "no-store")], Json(ErrorBody { error })).into_response()
     }
 }
 
@@ -68,11 +96,15 @@ impl From<VerifyError> for ApiError {
 
 impl From<PlanError> for ApiError {
     fn from(error: PlanError) -> Self {
-        let code = match error {
-            PlanError::Unserved { .. } => "unserved_cells",
-            PlanError::Empty => "empty_plan",
+        let (code, message) = match error {
+            PlanError::Unserved { cells } => {
+                let remedy =
+                    "ask what /api/v1/models lists, or accept the cells with ?accept_unsupported=true";
+                ("unserved_cells", format!("no endpoint serves {cells}; {remedy}"))
+            }
+            PlanError::Empty => ("empty_plan", error.to_string()),
         };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 }
 
@@ -95,7 +127,7 @@ impl From<StoreError> for ApiError {
             StoreError::KeyCompromised => (StatusCode::FORBIDDEN, "key_compromised"),
             StoreError::UnknownJob(_) => return Self::no_job(),
             StoreError::Schema { .. } => {
-                error!(request = current(), "the store failed: {error}");
+                error!(request_id = current(), "the store failed: {error}");
                 let message = "the database lacks this version's schema; run `beacon-migrate up`";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "schema_missing", message);
             }
@@ -103,7 +135,7 @@ impl From<StoreError> for ApiError {
             StoreError::NameTaken(_) => (StatusCode::CONFLICT, "name_taken"),
             StoreError::Occupied(_) | StoreError::Unavailable { .. } => {
                 // What the database says is for the log alone.
-                error!(request = current(), "the store failed: {error}");
+                error!(request_id = current(), "the store failed: {error}");
                 let message = "the database cannot be reached now; try again";
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message);
             }
@@ -114,16 +146,19 @@ impl From<StoreError> for ApiError {
 
 /// No such path.
 pub(crate) async fn no_route() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route")
+    ApiError::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route; /docs lists them")
 }
 
 /// The path is there, the method is not.
 pub(crate) async fn no_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route has other methods")
+    let message = "this route has other methods; the header `allow` names them";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-/// No request takes longer than this; a body that drips does not hold the server.
-pub(crate) async fn within(limit: Duration, request: Request, next: Next) -> Response {
+/// No request takes longer than this until its answer begins, so a body that drips does not hold the server. What streams
+/// afterwards is bounded by its own silence.
+pub(crate) async fn within(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let limit: Duration = app.api.limits.request;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -131,4 +166,14 @@ pub(crate) async fn within(limit: Duration, request: Request, next: Next) -> Res
             ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message).into_response()
         }
     }
+}
+
+/// A handler that panics fails its own request only.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    ApiError::internal("a handler panicked").into_response()
+}
+
+/// What a job lacks that was asked for.
+pub(crate) fn lacks(job: JobId, code: &str, what: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, code, format!("job {job} {what}"))
 }

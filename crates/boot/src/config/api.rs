@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use beacon_domain::{Batching, seconds};
+use http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
@@ -27,7 +28,9 @@ pub struct ApiConfig {
     pub freshness: Duration,
     /// The longest body of a request, in bytes.
     pub max_body_bytes: usize,
-    /// How long a request may take.
+    /// Origins of pages that may call from a browser, such as `https://portal.example`.
+    pub cors_origins: Vec<String>,
+    /// How long a request may take until its answer begins.
     #[serde(rename = "request_s", with = "seconds")]
     pub request: Duration,
 }
@@ -42,12 +45,21 @@ impl Default for ApiConfig {
             job: Duration::from_secs(24 * 3600),
             freshness: Duration::from_secs(600),
             max_body_bytes: 16 * 1024 * 1024,
+            cors_origins: Vec::new(),
             request: Duration::from_secs(30),
         }
     }
 }
 
 impl ApiConfig {
+    /// The origins as headers name them.
+    ///
+    /// # Errors
+    /// One of them is no origin: a scheme and a host, with a port if it needs one, and nothing behind them.
+    pub fn origins(&self) -> anyhow::Result<Vec<HeaderValue>> {
+        self.cors_origins.iter().map(|origin| parse(origin)).collect()
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         let weak = |token: &Secret| token.reveal().len() < 32;
         if self.operator_token.as_ref().is_some_and(weak) {
@@ -56,6 +68,19 @@ impl ApiConfig {
                     .into(),
             );
         }
-        Ok(())
+        self.origins().map(|_| ()).map_err(|error| error.to_string())
     }
+}
+
+fn parse(origin: &str) -> anyhow::Result<HeaderValue> {
+    let is_origin = origin.parse::<Uri>().is_ok_and(|uri| {
+        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme));
+        let whole = scheme.zip(uri.authority()).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+        whole.as_deref() == Some(origin)
+    });
+    anyhow::ensure!(
+        is_origin,
+        "api.cors_origins: {origin:?} is no origin; write scheme and host alone, as in \"https://portal.example\""
+    );
+    Ok(HeaderValue::from_str(origin)?)
 }

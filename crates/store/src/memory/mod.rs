@@ -3,6 +3,7 @@
 
 mod accept;
 mod access;
+mod board;
 mod claim;
 mod delivery;
 mod desk;
@@ -23,9 +24,10 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
-    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
+    EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore, JobSummary, JobView,
+    LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken,
+    StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -160,5 +162,24 @@ impl JobView for MemoryStore {
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
         self.read().failures(job)
+    }
+}
+
+#[async_trait]
+impl Board for MemoryStore {
+    async fn cells(&self, job: JobId, filter: CellFilter) -> Result<Page<CellView>, StoreError> {
+        self.read().cells(job, &filter)
+    }
+
+    async fn batches(&self, job: JobId) -> Result<Vec<BatchView>, StoreError> {
+        self.read().batches(job)
+    }
+
+    async fn recent(&self, cursor: Option<String>, limit: u32) -> Result<Page<ExecutionLine>, StoreError> {
+        Ok(self.read().recent(cursor.as_deref(), limit))
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
+        Ok(self.read().endpoint_statuses())
     }
 }

@@ -57,6 +57,11 @@ impl EndpointQueue {
 }
 
 impl Waiting {
+    /// How many wait, ready or not.
+    pub(super) fn len(&self) -> usize {
+        self.fresh.len() + self.later.len()
+    }
+
     /// At most `most` executions that may run now: retries that are due, then the plan's order.
     pub(super) fn ready(&self, now: Timestamp, most: usize) -> Vec<u32> {
         let due = self.later.iter().take_while(|(at, _)| *at <= now).map(|(_, n)| *n);

@@ -8,7 +8,7 @@ use beacon_domain::{
 };
 
 use super::{
-    job::{Execution, Job},
+    job::{Batch, Execution, Job},
     state::State,
 };
 use crate::{
@@ -26,6 +26,7 @@ impl State {
         let before = filter.cursor.as_ref().and_then(|cursor| cursor.parse().ok()).unwrap_or(self.jobs.len());
         let wanted = |job: &Job| {
             filter.name.as_ref().is_none_or(|name| *name == job.spec.spec().name)
+                && filter.key.as_ref().is_none_or(|key| key == job.spec.key())
                 && filter.state.is_none_or(|state| state == job.state)
         };
         let newest = self.jobs.iter().enumerate().take(before).rev();
@@ -52,16 +53,7 @@ impl State {
 
     pub(super) fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
         let job = &self.jobs[self.place(job)?];
-        let batches = job.batches.iter().enumerate().map(|(b, batch)| BatchView {
-            question: batch.question.id.clone(),
-            text: batch.question.text.to_string(),
-            number: b as u32 + 1,
-            state: batch.state,
-            counts: batch.counts,
-            started_at: batch.started_at,
-            ended_at: batch.ended_at,
-        });
-        Ok(Progress { job: summary(job), batches: batches.collect(), endpoints: self.endpoints_of(job) })
+        Ok(Progress { job: summary(job), batches: batches(job), endpoints: self.endpoints_of(job) })
     }
 
     fn endpoints_of(&self, job: &Job) -> Vec<EndpointView> {
@@ -140,7 +132,20 @@ fn summary(job: &Job) -> JobSummary {
     }
 }
 
-fn cell(job: &Job, n: u32, execution: &Execution) -> CellView {
+pub(super) fn batches(job: &Job) -> Vec<BatchView> {
+    let view = |(b, batch): (usize, &Batch)| BatchView {
+        question: batch.question.id.clone(),
+        text: batch.question.text.to_string(),
+        number: b as u32 + 1,
+        state: batch.state,
+        counts: batch.counts,
+        started_at: batch.started_at,
+        ended_at: batch.ended_at,
+    };
+    job.batches.iter().enumerate().map(view).collect()
+}
+
+pub(super) fn cell(job: &Job, n: u32, execution: &Execution) -> CellView {
     CellView {
         n,
         question: job.batches[execution.batch as usize].question.id.clone(),
@@ -150,6 +155,7 @@ fn cell(job: &Job, n: u32, execution: &Execution) -> CellView {
         endpoint: execution.endpoint.clone(),
         state: execution.state,
         attempts: execution.attempts,
+        started_at: execution.started_at,
         not_before: execution.not_before.filter(|_| execution.state == ExecutionState::Queued),
         resumable: execution.resume.is_some(),
     }

@@ -10,7 +10,7 @@ use beacon_domain::{
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::{At, int, json, load_frozen, maybe_json, named, number, reason, region},
+    codec::{At, int, json, load_frozen, maybe_json, maybe_time, named, number, reason, region},
     error::Fault,
     transaction::{Kind, Line, Tx, Work},
     view::number_of,
@@ -43,32 +43,33 @@ async fn cells(
     limit: Option<u32>,
 ) -> Result<Vec<(CellView, usize)>, Fault> {
     const CELLS: &str = "-- cells::cells
-        SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL
-        FROM beacon.executions LEFT JOIN beacon.endpoints ON no = endpoint WHERE job = $1 AND n > $2 ORDER BY n LIMIT $3";
+        SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL,
+            started_at FROM beacon.executions LEFT JOIN beacon.endpoints ON no = endpoint WHERE job = $1 AND n > $2 ORDER BY n LIMIT $3";
     let (after, limit) = (after.map_or(-1, int), limit.map(i64::from));
     let values = [(&no as _, Type::INT8), (&after as _, Type::INT4), (&limit as _, Type::INT8)];
-    let cell = |line: &Line| {
-        let batch = number(line, 1)? as usize;
-        let model = usize::try_from(line.get::<i16>(2)?).ok().and_then(|model| frozen.models.get(model));
-        let question = frozen.questions.get(batch).ok_or_else(|| line.unreadable("unknown question"))?;
-        let state: ExecutionState = named(line, 6)?;
-        let not_before: At = line.get(8)?;
-        let cell = CellView {
-            n: number(line, 0)?,
-            question: question.id.clone(),
-            model: model.cloned().ok_or_else(|| line.unreadable("unknown model"))?,
-            region: region(line, 3)?,
-            run: number(line, 4)?,
-            endpoint: line.get::<Option<String>>(5)?.map(EndpointId::new),
-            state,
-            attempts: number(line, 7)?,
-            not_before: (state == ExecutionState::Queued && not_before > At::RETURNED)
-                .then(|| not_before.time()),
-            resumable: line.get(9)?,
-        };
-        Ok((cell, batch))
-    };
-    tx.rows(CELLS, &values).await?.iter().map(cell).collect()
+    let lines = tx.rows(CELLS, &values).await?;
+    lines.iter().map(|line| Ok((cell(line, 0, frozen)?, number(line, 1)? as usize))).collect()
+}
+
+/// A cell whose columns begin here, in the order of `cells::cells`.
+pub(crate) fn cell(line: &Line, first: usize, frozen: &Frozen) -> Result<CellView, Fault> {
+    let question = frozen.questions.get(number(line, first + 1)? as usize);
+    let model = usize::try_from(line.get::<i16>(first + 2)?).ok().and_then(|model| frozen.models.get(model));
+    let state: ExecutionState = named(line, first + 6)?;
+    let not_before: At = line.get(first + 8)?;
+    Ok(CellView {
+        n: number(line, first)?,
+        question: question.ok_or_else(|| line.unreadable("unknown question"))?.id.clone(),
+        model: model.cloned().ok_or_else(|| line.unreadable("unknown model"))?,
+        region: region(line, first + 3)?,
+        run: number(line, first + 4)?,
+        endpoint: line.get::<Option<String>>(first + 5)?.map(EndpointId::new),
+        state,
+        attempts: number(line, first + 7)?,
+        started_at: maybe_time(line, first + 10)?,
+        not_before: (state == ExecutionState::Queued && not_before > At::RETURNED).then(|| not_before.time()),
+        resumable: line.get(first + 9)?,
+    })
 }
 
 /// See [`beacon_domain::JobView::records`].

@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod attendance;
 mod audit;
+mod board;
 mod cancel;
 mod cells;
 mod claim;
@@ -42,10 +43,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, Clock, EndpointId, ExecutionRecord,
-    Failure, JobFilter, JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress,
-    Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups,
-    WorkQueue,
+    Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
+    Clock, EndpointId, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
+    JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf, RecordReport,
+    Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -307,5 +308,25 @@ impl JobView for PostgresStore {
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
         self.core.connections.run(&failures::FailuresOf(job)).await
+    }
+}
+
+#[async_trait]
+impl Board for PostgresStore {
+    async fn cells(&self, job: JobId, filter: CellFilter) -> Result<Page<CellView>, StoreError> {
+        self.core.connections.run(&board::Cells { core: &self.core, job, filter: &filter }).await
+    }
+
+    async fn batches(&self, job: JobId) -> Result<Vec<BatchView>, StoreError> {
+        self.core.connections.run(&view::BatchesOf(job)).await
+    }
+
+    async fn recent(&self, cursor: Option<String>, limit: u32) -> Result<Page<ExecutionLine>, StoreError> {
+        let cursor = cursor.as_deref();
+        self.core.connections.run(&board::Recent { core: &self.core, cursor, limit }).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
+        self.core.connections.run(&board::Statuses).await
     }
 }

@@ -104,17 +104,19 @@ impl Work for Jobs<'_> {
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Page<JobSummary>, Fault> {
         const NUMBERS: &str = "-- view::jobs
             SELECT no FROM beacon.jobs WHERE no < $1 AND ($2 IS NULL OR name = $2) AND ($3 IS NULL OR state = $3)
-            ORDER BY no DESC LIMIT $4";
+                AND ($5 IS NULL OR key = $5) ORDER BY no DESC LIMIT $4";
         let limit = if self.0.limit == 0 { PAGE } else { self.0.limit };
         let before = self.0.cursor.as_ref().and_then(|cursor| cursor.parse().ok()).unwrap_or(i64::MAX);
         let name = self.0.name.as_ref().map(JobName::as_str);
         let state = self.0.state.map(beacon_domain::JobState::as_str);
+        let key = self.0.key.as_ref().map(KeyId::as_str);
         let one_more = i64::from(limit) + 1;
         let values = [
             (&before as _, Type::INT8),
             (&name as _, Type::TEXT),
             (&state as _, Type::TEXT),
             (&one_more as _, Type::INT8),
+            (&key as _, Type::TEXT),
         ];
         let lines = tx.rows(NUMBERS, &values).await?;
         let mut numbers = lines.iter().map(|line| line.get(0)).collect::<Result<Vec<i64>, _>>()?;
@@ -136,33 +138,52 @@ impl Work for ProgressOf {
     const REPLAYABLE: bool = true;
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Progress, Fault> {
-        const BATCHES: &str = "-- view::batches
-            SELECT b, question, state, started_at, ended_at, blocked, queued, running, completed, failed, cancelled,
-                timed_out, unsupported FROM beacon.batches JOIN beacon.questions USING (job, b) WHERE job = $1 ORDER BY b";
-        let unknown = StoreError::UnknownJob(self.0);
-        let no = number_of(tx, self.0).await?.ok_or(unknown)?;
-        let batch = |line: &Line| {
-            let question: Question = json(line, 1)?;
-            let state = match line.get(2)? {
-                "done" => BatchState::Done,
-                "open" => BatchState::Open,
-                _ => BatchState::Blocked,
-            };
-            Ok(BatchView {
-                question: question.id,
-                text: question.text.to_string(),
-                number: number(line, 0)? + 1,
-                state,
-                counts: counts(line, 5)?,
-                started_at: maybe_time(line, 3)?,
-                ended_at: maybe_time(line, 4)?,
-            })
-        };
-        let lines = tx.rows(BATCHES, &[(&no, Type::INT8)]).await?;
-        let batches = lines.iter().map(batch).collect::<Result<_, Fault>>()?;
-        let job = summaries(tx, &[no]).await?.pop().ok_or(StoreError::UnknownJob(self.0))?;
+        let unknown = || StoreError::UnknownJob(self.0);
+        let no = number_of(tx, self.0).await?.ok_or_else(unknown)?;
+        let batches = batches(tx, no).await?;
+        let job = summaries(tx, &[no]).await?.pop().ok_or_else(unknown)?;
         Ok(Progress { job, batches, endpoints: endpoints(tx, no).await? })
     }
+}
+
+/// See [`beacon_domain::Board::batches`].
+pub(crate) struct BatchesOf(pub(crate) JobId);
+
+#[async_trait]
+impl Work for BatchesOf {
+    type Output = Vec<BatchView>;
+    const NAME: &'static str = "batches";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<BatchView>, Fault> {
+        batches(tx, number_of(tx, self.0).await?.ok_or(StoreError::UnknownJob(self.0))?).await
+    }
+}
+
+async fn batches(tx: &Tx, no: i64) -> Result<Vec<BatchView>, Fault> {
+    const BATCHES: &str = "-- view::batches
+        SELECT b, question, state, started_at, ended_at, blocked, queued, running, completed, failed, cancelled,
+            timed_out, unsupported FROM beacon.batches JOIN beacon.questions USING (job, b) WHERE job = $1 ORDER BY b";
+    let batch = |line: &Line| {
+        let question: Question = json(line, 1)?;
+        let state = match line.get(2)? {
+            "done" => BatchState::Done,
+            "open" => BatchState::Open,
+            _ => BatchState::Blocked,
+        };
+        Ok(BatchView {
+            question: question.id,
+            text: question.text.to_string(),
+            number: number(line, 0)? + 1,
+            state,
+            counts: counts(line, 5)?,
+            started_at: maybe_time(line, 3)?,
+            ended_at: maybe_time(line, 4)?,
+        })
+    };
+    let lines = tx.rows(BATCHES, &[(&no, Type::INT8)]).await?;
+    lines.iter().map(batch).collect()
 }
 
 async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {

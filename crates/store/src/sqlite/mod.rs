@@ -3,6 +3,7 @@
 mod accept;
 mod access;
 mod answers;
+mod board;
 mod claim;
 mod codec;
 mod delivery;
@@ -21,9 +22,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
-    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
+    EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore, JobSummary, JobView,
+    LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken,
+    StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -190,5 +192,24 @@ impl JobView for SqliteStore {
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
         self.threads.read(move |connection| failures::failures(connection, job)).await
+    }
+}
+
+#[async_trait]
+impl Board for SqliteStore {
+    async fn cells(&self, job: JobId, filter: CellFilter) -> Result<Page<CellView>, StoreError> {
+        self.threads.read(move |connection| board::cells(connection, job, &filter)).await
+    }
+
+    async fn batches(&self, job: JobId) -> Result<Vec<BatchView>, StoreError> {
+        self.threads.read(move |connection| view::batches_of(connection, job)).await
+    }
+
+    async fn recent(&self, cursor: Option<String>, limit: u32) -> Result<Page<ExecutionLine>, StoreError> {
+        self.threads.read(move |connection| board::recent(connection, cursor.as_deref(), limit)).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
+        self.threads.read(board::endpoints).await
     }
 }

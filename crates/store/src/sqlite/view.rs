@@ -23,7 +23,7 @@ use crate::{
 };
 
 const CELLS: &str = "-- view::cells
-    SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL
+    SELECT n, batch, model, region, run, endpoints.id, state, attempts, not_before, resume IS NOT NULL, started_at
     FROM executions LEFT JOIN endpoints ON no = endpoint WHERE job = ?1 AND n > ?2 ORDER BY n LIMIT ?3";
 
 /// The number of a job.
@@ -87,16 +87,19 @@ fn summary_row(row: &Row<'_>, counts: StateCounts) -> rusqlite::Result<JobSummar
 /// See [`beacon_domain::JobView::jobs`].
 pub(crate) fn jobs(connection: &Connection, filter: &JobFilter) -> Result<Page<JobSummary>, Fault> {
     const ALL: &str = "-- view::jobs
-        SELECT no FROM jobs WHERE no < ?1 AND ?2 IS NULL AND (?3 IS NULL OR state = ?3) ORDER BY no DESC LIMIT ?4";
+        SELECT no FROM jobs WHERE no < ?1 AND ?2 IS NULL AND (?3 IS NULL OR state = ?3) AND (?5 IS NULL OR key = ?5)
+        ORDER BY no DESC LIMIT ?4";
     const NAMED: &str = "-- view::jobs_by_name
         SELECT no FROM jobs INDEXED BY jobs_by_name WHERE no < ?1 AND name = ?2 AND (?3 IS NULL OR state = ?3)
-        ORDER BY no DESC LIMIT ?4";
+            AND (?5 IS NULL OR key = ?5) ORDER BY no DESC LIMIT ?4";
     let limit = if filter.limit == 0 { PAGE } else { filter.limit };
     let before = filter.cursor.as_ref().and_then(|cursor| cursor.parse().ok()).unwrap_or(i64::MAX);
     let name = filter.name.as_ref().map(JobName::as_str);
     let state = filter.state.map(beacon_domain::JobState::as_str);
+    let key = filter.key.as_ref().map(KeyId::as_str);
     let mut query = connection.prepare_cached(if name.is_some() { NAMED } else { ALL })?;
-    let numbers = query.query_map(params![before, name, state, i64::from(limit) + 1], |row| row.get(0))?;
+    let values = params![before, name, state, i64::from(limit) + 1, key];
+    let numbers = query.query_map(values, |row| row.get(0))?;
     let mut numbers = numbers.collect::<rusqlite::Result<Vec<i64>>>()?;
     let more = numbers.len() > limit as usize;
     numbers.truncate(limit as usize);
@@ -115,24 +118,29 @@ fn cells(
     let mut query = connection.prepare_cached(CELLS)?;
     let after = after.map_or(-1, i64::from);
     let cells = query.query_map(params![no, after, limit], |row| {
-        let batch = row.get::<_, u32>(1)? as usize;
-        let state: ExecutionState = state(row, 6)?;
-        let not_before: i64 = row.get(8)?;
-        let cell = CellView {
-            n: row.get(0)?,
-            question: frozen.question(batch, 1)?.id.clone(),
-            model: frozen.model(row, 2)?,
-            region: region(row, 3)?,
-            run: row.get(4)?,
-            endpoint: row.get::<_, Option<String>>(5)?.map(EndpointId::new),
-            state,
-            attempts: row.get(7)?,
-            not_before: (state == ExecutionState::Queued && not_before > 0).then(|| at(not_before)),
-            resumable: row.get(9)?,
-        };
-        Ok((cell, batch))
+        Ok((cell(row, 0, frozen)?, row.get::<_, u32>(1)? as usize))
     })?;
     Ok(cells.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A cell whose columns begin here, in the order of [`CELLS`].
+pub(crate) fn cell(row: &Row<'_>, first: usize, frozen: &Frozen) -> rusqlite::Result<CellView> {
+    let batch = row.get::<_, u32>(first + 1)? as usize;
+    let state: ExecutionState = state(row, first + 6)?;
+    let not_before: i64 = row.get(first + 8)?;
+    Ok(CellView {
+        n: row.get(first)?,
+        question: frozen.question(batch, first + 1)?.id.clone(),
+        model: frozen.model(row, first + 2)?,
+        region: region(row, first + 3)?,
+        run: row.get(first + 4)?,
+        endpoint: row.get::<_, Option<String>>(first + 5)?.map(EndpointId::new),
+        state,
+        attempts: row.get(first + 7)?,
+        started_at: maybe_time(row, first + 10)?,
+        not_before: (state == ExecutionState::Queued && not_before > 0).then(|| at(not_before)),
+        resumable: row.get(first + 9)?,
+    })
 }
 
 /// See [`beacon_domain::JobView::matrix`].
@@ -186,10 +194,20 @@ pub(crate) fn records(
 
 /// See [`beacon_domain::JobView::progress`].
 pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, Fault> {
+    let no = number(connection, job)?.ok_or(StoreError::UnknownJob(job))?;
+    let (batches, endpoints) = (batches(connection, no)?, endpoints(connection, no)?);
+    Ok(Progress { job: summary(connection, no)?, batches, endpoints })
+}
+
+/// See [`beacon_domain::Board::batches`].
+pub(crate) fn batches_of(connection: &Connection, job: JobId) -> Result<Vec<BatchView>, Fault> {
+    batches(connection, number(connection, job)?.ok_or(StoreError::UnknownJob(job))?)
+}
+
+fn batches(connection: &Connection, no: i64) -> Result<Vec<BatchView>, Fault> {
     const BATCHES: &str = "-- view::batches
         SELECT b, question, state, started_at, ended_at, blocked, queued, running, completed, failed, cancelled,
             timed_out, unsupported FROM batches WHERE job = ?1 ORDER BY b";
-    let no = number(connection, job)?.ok_or(StoreError::UnknownJob(job))?;
     let mut query = connection.prepare_cached(BATCHES)?;
     let batches = query.query_map([no], |row| {
         let question: Question = json(row, 1)?;
@@ -208,9 +226,7 @@ pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, 
             ended_at: maybe_time(row, 4)?,
         })
     })?;
-    let batches = batches.collect::<rusqlite::Result<_>>()?;
-    let endpoints = endpoints(connection, no)?;
-    Ok(Progress { job: summary(connection, no)?, batches, endpoints })
+    Ok(batches.collect::<rusqlite::Result<_>>()?)
 }
 
 fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {

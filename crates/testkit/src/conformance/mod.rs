@@ -10,6 +10,7 @@ pub mod delivering;
 pub mod ending;
 pub mod leasing;
 pub mod operating;
+pub mod paging;
 pub mod quotas;
 pub mod recording;
 mod scene;
@@ -65,6 +66,10 @@ macro_rules! store_conformance {
                 the_audit_trail_is_read_in_pages;
             delivering: a_delivery_is_taken_by_one_sender_at_a_time, a_delivery_whose_sender_died_is_sent_again,
                 a_delivery_ends_done_or_given_up_and_the_log_says_so;
+            paging: pages_of_cells_are_the_matrix, a_filter_picks_cells_along_every_axis,
+                what_a_job_does_not_have_is_an_empty_page, batches_are_those_of_the_progress,
+                recent_executions_come_from_the_newest_job_on, endpoints_tell_what_runs_and_what_waits,
+                jobs_are_listed_by_key;
         }
     };
     (@group $($group:ident: $($case:ident),* $(,)?;)*) => {

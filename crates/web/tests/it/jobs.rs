@@ -19,7 +19,7 @@ async fn the_matrix_has_every_cell_with_question_model_and_region() {
     let cells = matrix.body["cells"].as_array().unwrap();
     assert_eq!(cells.len(), 4);
     for cell in cells {
-        assert!(["question", "model", "region"].iter().all(|name| cell[*name].is_string()), "{cell}");
+        assert!(["question_id", "model_id", "region"].iter().all(|name| cell[*name].is_string()), "{cell}");
     }
 }
 

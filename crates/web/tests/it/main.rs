@@ -1,8 +1,14 @@
-//! The API over the memory store: every route, and every refusal in the one envelope.
+//! The API over the memory store and over SQLite: every route, and every refusal in the one envelope.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod desk;
+mod documents;
+mod events;
+mod exports;
+mod golden;
 mod jobs;
+mod large;
 mod requests;
+mod scene;
 mod submit;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{JobFilter, JobView as _};
+use beacon_domain::JobFilter;
 use beacon_testkit::SpecBuilder;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ async fn what_cannot_be_trusted_is_refused_and_leaves_nothing() {
         let names_limit = answer.body["error"]["message"].as_str().unwrap().contains("1048576 bytes");
         assert_eq!(names_limit, refusal.1 == "too_large", "{}", answer.body);
     }
-    let kept = desk.store.jobs(JobFilter::default()).await.unwrap().items;
+    let kept = desk.view.jobs(JobFilter::default()).await.unwrap().items;
     assert!(kept.is_empty(), "{kept:?}");
 }
 

@@ -1,0 +1,129 @@
+//! What handlers take from a request; whatever does not fit is refused in the one envelope.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+};
+use beacon_domain::{ExecutionId, JobId};
+use http::{StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{api::App, error::ApiError};
+
+/// The job that the path names. What is no id names no job.
+pub(crate) struct JobPath(pub(crate) JobId);
+
+/// The execution that the path names: `{job}-{n}`.
+pub(crate) struct ExecutionPath(pub(crate) ExecutionId);
+
+/// The members of the query.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+/// A body of JSON, as the bytes that arrived.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = text(parts, state).await.ok_or_else(ApiError::no_job)?;
+        id.parse().map(Self).map_err(|_| ApiError::no_job())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ExecutionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = text(parts, state).await.ok_or_else(ApiError::no_execution)?;
+        execution(&id).map(Self).ok_or_else(ApiError::no_execution)
+    }
+}
+
+/// The one parameter of the path; nothing if its escapes are no UTF-8.
+async fn text<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
+    Path::<String>::from_request_parts(parts, state).await.ok().map(|Path(text)| text)
+}
+
+/// Reads the form in which the API names executions.
+fn execution(text: &str) -> Option<ExecutionId> {
+    let (job, n) = text.split_once('-')?;
+    let plain = n.bytes().all(|byte| byte.is_ascii_digit()) && (n == "0" || !n.starts_with('0'));
+    Some(ExecutionId { job: job.parse().ok()?, n: n.parse().ok().filter(|_| plain)? })
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // The rest names the parameter and what it takes.
+                Err(ApiError::query(
+                    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text),
+                ))
+            }
+        }
+    }
+}
+
+impl FromRequest<Arc<App>> for JsonBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let is_json = |value: &http::HeaderValue| value.to_str().is_ok_and(names_json);
+        if !request.headers().get(header::CONTENT_TYPE).is_none_or(is_json) {
+            let message = "send the body with `content-type: application/json`";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+        }
+        match Bytes::from_request(request, app).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let limit = app.api.limits.max_body_bytes;
+                let message =
+                    format!("the body is longer than {limit} bytes; ask fewer questions in one job");
+                Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
+            }
+            Err(rejection) => {
+                Err(ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", rejection.body_text()))
+            }
+        }
+    }
+}
+
+/// Whether a content type is JSON or a format in JSON.
+fn names_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{execution, names_json};
+
+    #[test]
+    fn an_execution_has_one_name() {
+        let job = "0123456789abcdef0123456789abcdef";
+
+        assert_eq!(execution(&format!("{job}-12")).unwrap().n, 12);
+        for odd in ["", "-", "12", "x-1", &format!("{job}-"), &format!("{job}-01"), &format!("{job}-+1")] {
+            assert!(execution(odd).is_none(), "{odd}");
+        }
+        assert!(execution(&format!("{job}-4294967296")).is_none());
+        assert!(execution(&format!("{job}/1")).is_none());
+    }
+
+    #[test]
+    fn json_has_parameters_and_dialects() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/dsse+json"] {
+            assert!(names_json(json), "{json}");
+        }
+        for other in ["", "text/plain", "text/json", "application/x-www-form-urlencoded"] {
+            assert!(!names_json(other), "{other}");
+        }
+    }
+}

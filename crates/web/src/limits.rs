@@ -1,0 +1,51 @@
+//! How much one answer holds.
+
+use http::StatusCode;
+
+use crate::error::ApiError;
+
+/// Rows of a page when the caller does not say.
+pub(crate) const PAGE: u32 = 50;
+/// The most rows of a page.
+pub(crate) const MOST_ROWS: u32 = 500;
+/// Cells of a matrix that are answered in one piece, with an ETag; more are streamed.
+pub(crate) const WHOLE_MATRIX: u32 = 10_000;
+/// Cells that are read at once while a matrix is streamed.
+pub(crate) const CELLS_AT_ONCE: u32 = 5_000;
+/// Records that are read at once for an export: each holds an answer.
+pub(crate) const RECORDS_AT_ONCE: u32 = 100;
+
+/// The rows that a caller asks for.
+pub(crate) fn rows(asked: Option<u32>) -> Result<u32, ApiError> {
+    match asked {
+        None => Ok(PAGE),
+        Some(rows @ 1..=MOST_ROWS) => Ok(rows),
+        Some(_) => Err(ApiError::query(format!("limit must be from 1 to {MOST_ROWS}"))),
+    }
+}
+
+/// A cursor of one number, as a page gave it.
+pub(crate) fn cursor<N: std::str::FromStr>(given: Option<&str>) -> Result<Option<N>, ApiError> {
+    given.map(|text| plain(text).ok_or_else(unknown_cursor)).transpose()
+}
+
+/// A cursor of a job and a place in it, as a page gave it.
+pub(crate) fn pair_cursor(given: Option<String>) -> Result<Option<String>, ApiError> {
+    let is_pair = |text: &str| {
+        text.split_once('-').is_some_and(|(job, n)| plain::<i64>(job).is_some() && plain::<i32>(n).is_some())
+    };
+    match given {
+        Some(text) if !is_pair(&text) => Err(unknown_cursor()),
+        given => Ok(given),
+    }
+}
+
+/// A number without a sign.
+fn plain<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn unknown_cursor() -> ApiError {
+    let message = "the cursor is not one that a page gave as `next`; leave it out to begin anew";
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_cursor", message)
+}

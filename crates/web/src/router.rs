@@ -1,0 +1,85 @@
+//! All routes, and what holds for every one of them.
+
+use std::sync::Arc;
+
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    accept,
+    api::{Api, App},
+    error,
+    events::Watchers,
+    metrics::{self, Metrics},
+    openapi, page, request_id,
+    routes::{
+        cancel, catalogue, endpoints, events, executions, explain, jobs, matrix, records, results, service,
+        submit, verify,
+    },
+    security,
+};
+
+/// Every route with its part of the document. What steers jobs, and accounts, get their files beside `cancel`.
+pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .routes(routes!(jobs::list, submit::submit))
+        .routes(routes!(submit::submit_wrapped))
+        .routes(routes!(submit::plan))
+        .routes(routes!(jobs::show))
+        .routes(routes!(matrix::matrix))
+        .routes(routes!(executions::of_job))
+        .routes(routes!(events::events))
+        .routes(routes!(results::results))
+        .routes(routes!(records::receipts))
+        .routes(routes!(records::close))
+        .routes(routes!(explain::explain))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(executions::recent))
+        .routes(routes!(executions::show))
+        .routes(routes!(records::receipt))
+        .routes(routes!(catalogue::questions))
+        .routes(routes!(endpoints::models))
+        .routes(routes!(endpoints::regions))
+        .routes(routes!(endpoints::endpoints))
+        .routes(routes!(verify::verify))
+        .routes(routes!(service::version))
+        .routes(routes!(service::health))
+        .routes(routes!(service::ready))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi::served))
+        .routes(routes!(page::page))
+}
+
+/// Routes under the names that clients of older systems know; the document has each under one name only.
+fn old_names() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/jobs/{id}/executions/all", get(executions::of_job))
+        .route("/api/v1/executions/{id}/details", get(executions::show))
+        .route("/api/v1/health", get(service::health))
+        .route("/api/v1/health/live", get(service::health))
+        .route("/api/v1/health/ready", get(service::ready))
+        .route("/api/v1/metrics", get(metrics::metrics))
+}
+
+/// The API as a service.
+pub fn router(api: Api) -> Router {
+    let (router, _) = documented().split_for_parts();
+    let (body, origins) = (api.limits.max_body_bytes, api.origins.clone());
+    let watchers = Arc::new(Watchers::new(&api));
+    let document = serde_json::to_vec(&openapi::document()).unwrap_or_default().into();
+    let app = Arc::new(App { api, watchers, metrics: Metrics::new(), document });
+    // The last layer is the outermost.
+    let router = router
+        .merge(old_names())
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(DefaultBodyLimit::max(body))
+        .layer(middleware::from_fn(accept::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), error::within))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), metrics::count))
+        .with_state(app);
+    let router = security::headers(security::origins(router, &origins));
+    router.layer(middleware::from_fn(request_id::stamp))
+}

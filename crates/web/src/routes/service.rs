@@ -1,0 +1,55 @@
+//! The service itself: its version, and its health, measured (A6).
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use beacon_domain::JobFilter;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{api::App, error::ApiError};
+
+/// What serves.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Version {
+    name: &'static str,
+    version: &'static str,
+    /// The version of the routes, as in their paths.
+    api: &'static str,
+}
+
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    status: &'static str,
+}
+
+/// What the API needs is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    status: &'static str,
+    /// Endpoints that jobs are planned over.
+    endpoints: usize,
+}
+
+/// The version
+#[utoipa::path(get, path = "/version", tag = "service",
+    responses((status = 200, description = "The version", body = Version)))]
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version { name: "beacon", version: env!("CARGO_PKG_VERSION"), api: "v1" })
+}
+
+/// The process answers
+#[utoipa::path(get, path = "/health", tag = "service",
+    responses((status = 200, description = "It does", body = Health)))]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "alive" })
+}
+
+/// The database answers a query on the schema that this version knows
+#[utoipa::path(get, path = "/ready", tag = "service",
+    responses((status = 200, description = "It does", body = Ready)))]
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, ApiError> {
+    app.api.view.jobs(JobFilter { limit: 1, ..JobFilter::default() }).await?;
+    Ok(Json(Ready { status: "ready", endpoints: app.api.catalog.endpoints().len() }))
+}

@@ -1,0 +1,130 @@
+//! Submission and planning: one pipeline for both envelopes (P4).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use beacon_domain::{Accepted as Taken, JobId, JobState, Plan};
+use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, estimate, plan as make_plan, time_limit};
+use beacon_spec::{SignedSpec, VerifiedSpec, verify};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    api::{Api, App},
+    error::ApiError,
+    extract::{Asked, JsonBytes},
+    openapi::{SignedJob, WrappedJob},
+    shapes::{Accepted, Links, Planned},
+};
+
+/// What a caller may say beside the signed job.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Accept cells that no endpoint serves, as `unsupported`.
+    #[serde(default)]
+    #[param(required = false, default = false)]
+    accept_unsupported: bool,
+}
+
+/// Takes a signed job
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", params(Options),
+    request_body(content = SignedJob, content_type = "application/json"),
+    responses(
+        (status = 202, description = "Accepted, with all its executions", body = Accepted, headers(("location" = String))),
+        (status = 200, description = "The same bytes were accepted before", body = Accepted, headers(("location" = String))),
+    ))]
+pub(crate) async fn submit(
+    State(app): State<Arc<App>>,
+    Asked(options): Asked<Options>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, ApiError> {
+    take(&app, options, body).await
+}
+
+/// Takes a signed job in the wrapper that portals of older systems send
+///
+/// The wrapper is not signed: it may repeat what the job says, and is refused where it contradicts it.
+#[utoipa::path(post, path = "/api/v1/jobs/cross-region", tag = "jobs", params(Options),
+    request_body(content = WrappedJob, content_type = "application/json"),
+    responses(
+        (status = 202, description = "Accepted, with all its executions", body = Accepted, headers(("location" = String))),
+        (status = 200, description = "The same bytes were accepted before", body = Accepted, headers(("location" = String))),
+    ))]
+pub(crate) async fn submit_wrapped(
+    State(app): State<Arc<App>>,
+    Asked(options): Asked<Options>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Response, ApiError> {
+    take(&app, options, body).await
+}
+
+/// The plan of a signed job and what it would take; nothing is stored, and the nonce stays unused
+#[utoipa::path(post, path = "/api/v1/jobs/plan", tag = "jobs", params(Options),
+    request_body(content = SignedJob, content_type = "application/json"),
+    responses((status = 200, description = "The plan in numbers", body = Planned)))]
+pub(crate) async fn plan(
+    State(app): State<Arc<App>>,
+    Asked(options): Asked<Options>,
+    JsonBytes(body): JsonBytes,
+) -> Result<Json<Planned>, ApiError> {
+    let (spec, plan) = prepared(&app, body, options).await?;
+    let estimate = estimate(&plan, &app.api.catalog);
+    let limit: Duration = time_limit(&spec, estimate.lower_bound, app.api.limits.job)?;
+    let (key, name) = (spec.key().clone(), spec.spec().name.clone());
+    let job = JobId::derive(&key, &name, 0);
+    Ok(Json(Planned::new((job, name, key), spec.digest(), estimate, limit)))
+}
+
+async fn take(app: &Arc<App>, options: Options, body: Bytes) -> Result<Response, ApiError> {
+    let api = &app.api;
+    let (spec, plan) = prepared(app, body, options).await?;
+    let (name, executions) = (spec.spec().name.clone(), plan.executions.len());
+    let estimate = estimate(&plan, &api.catalog);
+    let weight = spec.weight();
+    let submission = Submission { generation: 0, retry_of: None, weight, nonce_must_be_new: true };
+    let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
+    let (status, job, state) = match desk.submit(&api.catalog, (spec, plan), submission).await? {
+        Taken::New(job) => (StatusCode::ACCEPTED, job, JobState::Queued),
+        Taken::Existing(job, state) => (StatusCode::OK, job, state),
+    };
+    let idempotent = status == StatusCode::OK;
+    let answer = Accepted {
+        id: job,
+        job_id: job,
+        name,
+        state,
+        status: if idempotent { state.as_str() } else { "enqueued" },
+        idempotent,
+        executions,
+        deadline: api.view.job(job).await?.map(|job| job.deadline),
+        lower_bound_s: estimate.lower_bound.map(|bound| bound.as_secs_f64()),
+        cost_micros_estimated: estimate.cost_micros,
+        links: Links::of(job),
+    };
+    Ok((status, [(header::LOCATION, format!("/api/v1/jobs/{job}"))], Json(answer)).into_response())
+}
+
+/// A large job takes a while to verify and plan; requests beside it do not wait for it.
+async fn prepared(app: &Arc<App>, body: Bytes, options: Options) -> Result<(VerifiedSpec, Plan), ApiError> {
+    let shared = Arc::clone(app);
+    let prepared =
+        tokio::task::spawn_blocking(move || prepare(&shared.api, &body, options.accept_unsupported));
+    prepared.await.map_err(ApiError::internal)?
+}
+
+fn prepare(api: &Api, body: &Bytes, accept_unsupported: bool) -> Result<(VerifiedSpec, Plan), ApiError> {
+    let signed = SignedSpec::new(body.as_ref())?;
+    let spec = verify(signed, api.keys.as_ref(), api.clock.now(), api.freshness())?;
+    let unserved = if accept_unsupported { Unserved::Accept } else { Unserved::Refuse };
+    let options = PlanOptions { batching: api.batching, unserved, only: None };
+    let plan = make_plan(spec.spec(), &api.catalog, &options)?;
+    Ok((spec, plan))
+}
