@@ -27,6 +27,5 @@ pub(crate) fn options(worker: &WorkerConfig, endpoints: &EndpointsFile) -> Sched
             job: defaults.job.max(worker.execution),
             ..defaults
         },
-        ..SchedulerOptions::default()
     }
 }

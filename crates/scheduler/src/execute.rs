@@ -174,7 +174,8 @@ fn outcome(
         let receipt = signed(&Ending::TimedOut(error.code));
         return Outcome::TimedOut { error, receipt };
     }
-    let away = worker.gates.away_for(&lease.endpoint, ports.clock.monotonic());
+    let tried_for = Duration::try_from(now.duration_since(lease.started_at)).unwrap_or_default();
+    let away = worker.gates.away_for(&lease.endpoint, tried_for, ports.clock.monotonic());
     match options.retry.decide(lease, &Failed { error: &error, at: now, ends_at, away }) {
         Decision::Again { after, counts } => {
             let not_before = now.checked_add(after).unwrap_or(Timestamp::MAX);

@@ -15,6 +15,9 @@ use beacon_spec::Timestamp;
 use super::{Adaptive, Breaker};
 use crate::report;
 
+/// Longer than the pauses between calls that try an endpoint: after such a silence nobody knows whether it was away all along.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// All gates of a worker.
 #[derive(Debug)]
 pub(crate) struct Gates {
@@ -36,8 +39,8 @@ struct EndpointGate {
     freed: bool,
     answered_at: Option<Monotonic>,
     throttled_until: Option<Monotonic>,
-    /// Since when no call reached it.
-    away_since: Option<Monotonic>,
+    /// The first and the last of the calls that did not reach it, since one did.
+    away: Option<(Monotonic, Monotonic)>,
     breaker: Breaker,
     adaptive: Option<Adaptive>,
     /// What an operator changed.
@@ -143,10 +146,12 @@ impl Gates {
         }
     }
 
-    /// For how long no call has reached it.
-    pub(crate) fn away_for(&self, endpoint: &EndpointId, now: Monotonic) -> Duration {
-        let since = self.lock().get(endpoint).and_then(|gate| gate.away_since);
-        since.map_or(Duration::ZERO, |since| now.since(since))
+    /// For how long no call has reached it. After a silence only the time counts for which its caller has tried.
+    pub(crate) fn away_for(&self, endpoint: &EndpointId, tried_for: Duration, now: Monotonic) -> Duration {
+        let away = self.lock().get(endpoint).and_then(|gate| gate.away);
+        let Some((first, last)) = away else { return Duration::ZERO };
+        let away = now.since(first);
+        if now.since(last) > SILENCE { away.min(tried_for) } else { away }
     }
 
     /// A call is back, whatever came of it.
@@ -183,7 +188,7 @@ impl EndpointGate {
             freed: false,
             answered_at: None,
             throttled_until: None,
-            away_since: None,
+            away: None,
             breaker,
             adaptive,
             change: EndpointOverride::default(),
@@ -247,14 +252,14 @@ impl EndpointGate {
         let Err(error) = result else {
             self.answered_at = Some(now);
             self.throttled_until = None;
-            self.away_since = None;
+            self.away = None;
             self.adaptive.iter_mut().for_each(Adaptive::succeeded);
             return self.breaker.succeeded().then_some(Turn::Closed);
         };
         match error.class() {
-            ErrorClass::Unreachable => self.away_since = self.away_since.or(Some(now)),
+            ErrorClass::Unreachable => self.away = Some((self.away.map_or(now, |(first, _)| first), now)),
             ErrorClass::Cancelled => {}
-            _ => self.away_since = None,
+            _ => self.away = None,
         }
         match error.class() {
             ErrorClass::Throttled | ErrorClass::Overloaded => {

@@ -118,6 +118,34 @@ async fn a_worker_that_reaches_nothing_takes_no_execution_from_one_that_does() {
     assert!(ended.makespan().unwrap() > bench.options.retry.unreachable * 2, "longer than its patience");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_yesterday_does_not_shorten_the_patience_of_today() {
+    let (day, minute) = (Duration::from_secs(24 * 3600), Duration::from_secs(60));
+    let bench = Bench::new();
+    let clock = Arc::clone(&bench.ports.clock);
+    let script = move |call: &Call| {
+        let now = clock.monotonic().0;
+        let is_away = now < minute || (day..day + minute).contains(&now);
+        if is_away { fail(SOON, ErrorCode::ConnectRefused) } else { answer(WARM, call) }
+    };
+    let bench = bench.endpoint(info(1), Arc::new(script));
+    let short =
+        SpecBuilder::new("yesterday").constraint("timeout", 30 * NS).constraint("provider_timeout", NS);
+    bench.submit(&short, Batching::Question).await;
+    let stop = Stop::new();
+    let today = async {
+        tokio::time::sleep(day).await;
+        let job = bench.submit(&SpecBuilder::new("today"), Batching::Question).await;
+        tokio::time::sleep(minute * 5).await;
+        stop.drain();
+        bench.job(job).await
+    };
+
+    let ((), today) = tokio::join!(bench.work(stop.clone()), today);
+
+    assert_eq!(today.state, JobState::Completed, "{today:?}");
+}
+
 // S9, A6
 #[tokio::test(start_paused = true)]
 async fn a_scheduler_tells_which_endpoints_keep_failing_and_since_when() {
