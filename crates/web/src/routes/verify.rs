@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use beacon_spec::{KeyId, Sha256Digest, SignedSpec, inspect};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{api::App, error::ApiError, extract::JsonBytes};
@@ -33,7 +32,7 @@ pub(crate) struct Verdict {
 
 /// Checks a signed job as submission does, by the same code, and stores nothing; its age and nonce are not judged
 #[utoipa::path(post, path = "/api/v1/verify", tag = "jobs",
-    request_body(content = Value, content_type = "application/json",
+    request_body(content = serde_json::Value, content_type = "application/json",
         description = "Whatever claims to be a signed job, bare, wrapped or in DSSE"),
     responses((status = 200, description = "The verdict, good or not", body = Verdict)))]
 pub(crate) async fn verify(
