@@ -171,3 +171,17 @@ fn every_endpoints_file_of_the_examples_is_understood() {
         assert_eq!(planned.code, Some(0), "{file}: {}", planned.stderr);
     }
 }
+
+#[test]
+fn receipts_are_not_held_against_a_key_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("receipts.jsonl"), r#"{"schema":"beacon-receipt/1"}"#).unwrap();
+
+    let finished = run(folder.path(), &["verify", "receipts.jsonl", "--runner-key", ""]);
+
+    refused(
+        &finished,
+        "--runner-key \"\" must be 32 bytes in padded base64; `beacon runner-key` prints",
+        folder.path(),
+    );
+}

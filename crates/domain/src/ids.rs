@@ -142,3 +142,18 @@ impl fmt::Display for WorkerId {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::JobId;
+
+    #[test]
+    fn a_job_has_one_spelling_in_lower_case_and_signs_are_no_digits() {
+        let id = "0f".repeat(16);
+
+        assert_eq!(id.parse::<JobId>().unwrap().to_string(), id);
+        for odd in ["+f".repeat(16), "-f".repeat(16), "0g".repeat(16), "0f".repeat(15), "ÿ".repeat(16)] {
+            assert!(odd.parse::<JobId>().is_err(), "{odd}");
+        }
+    }
+}

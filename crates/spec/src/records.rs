@@ -7,6 +7,7 @@ use crate::{
     CLOSE_SCHEMA, Close, MerkleRoot, RECEIPT_SCHEMA, ReceiptBody, Sha256Digest,
     canonical::{Dialect, canonicalize},
     parse::parse_strict,
+    public_key::PublicKey,
     receipt::{unsigned_form, verify_record},
     verify_error::quoted,
 };
@@ -66,10 +67,14 @@ impl RecordsCheck {
     }
 
     /// The runner's key that must have signed every record, padded base64.
-    #[must_use]
-    pub fn signed_by(mut self, runner_key: impl Into<String>) -> Self {
-        self.common.runner_key = Some(runner_key.into());
-        self
+    ///
+    /// # Errors
+    /// It is no public key; the text says why.
+    pub fn signed_by(mut self, runner_key: impl Into<String>) -> Result<Self, &'static str> {
+        let runner_key = runner_key.into();
+        PublicKey::from_base64(&runner_key)?;
+        self.common.runner_key = Some(runner_key);
+        Ok(self)
     }
 
     /// The digest of the signed spec that the records must be about.

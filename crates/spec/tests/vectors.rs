@@ -191,7 +191,7 @@ fn exports_of_records_hold_only_as_they_were_signed() {
     };
 
     for export in list(&file, "exports") {
-        let mut check = RecordsCheck::new().signed_by(text(&file["runner_key"]));
+        let mut check = RecordsCheck::new().signed_by(text(&file["runner_key"])).unwrap();
         list(export, "lines").iter().for_each(|one| check.push(line(one).as_bytes()));
         let found = check.finish();
 

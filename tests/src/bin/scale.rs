@@ -178,12 +178,14 @@ fn full_use(site: &mut Site<'_>) {
         "SELECT endpoints.id, max_in_flight, sum(ended - began) / max_in_flight / (max(ended) - min(began))
         FROM (SELECT endpoint, extract(epoch FROM (record::json ->> 'dispatched_at')::timestamptz) AS began,
                 extract(epoch FROM (record::json ->> 'finished_at')::timestamptz) AS ended
-            FROM beacon.attempts JOIN beacon.executions USING (job, n)) AS calls
+            FROM beacon.every_attempt JOIN beacon.executions USING (job, n)) AS calls
         JOIN beacon.endpoints ON no = endpoint GROUP BY 1, 2 ORDER BY 2, 1";
     let (api, workers) = (site.api(), (0..WORKERS).map(|_| site.worker()).collect::<Vec<_>>());
     let span = run_all(site, &api, 25, &mut || {});
     println!("  10000 executions, {} workers, span {span:.1} s", workers.len());
-    for line in site.sql(USE).lines() {
+    let used = site.sql(USE);
+    assert_eq!(used.lines().count(), 8, "one line for each endpoint: {used}");
+    for line in used.lines() {
         let mut columns = line.split('|');
         let (id, limit) = (columns.next().unwrap_or_default(), columns.next().unwrap_or_default());
         let used = columns.next().and_then(|used| used.parse().ok()).unwrap_or(f64::NAN);

@@ -65,7 +65,7 @@ impl Watchers {
     /// Watches a job. Who comes first reads it, and who comes meanwhile waits for that read.
     pub(crate) async fn watch(self: &Arc<Self>, job: JobId) -> Result<Changes, ApiError> {
         loop {
-            let watched = Arc::clone(self.jobs().entry(job).or_default());
+            let watched = self.entry(job);
             let begun = watched.get_or_try_init(|| self.begin(job)).await.map(|_| ());
             let mut jobs = self.jobs();
             let is_current = jobs.get(&job).is_some_and(|current| Arc::ptr_eq(current, &watched));
@@ -83,6 +83,13 @@ impl Watchers {
                 }
             }
         }
+    }
+
+    fn entry(&self, job: JobId) -> Watched {
+        let mut jobs = self.jobs();
+        // Who went away in the middle of a first read left an entry that nobody waits for.
+        jobs.retain(|_, watched| watched.initialized() || Arc::strong_count(watched) > 1);
+        Arc::clone(jobs.entry(job).or_default())
     }
 
     /// How many jobs are watched.
@@ -106,6 +113,7 @@ impl Watchers {
     }
 
     async fn follow(self: Arc<Self>, job: JobId, mut wakeup: Wakeup, sender: watch::Sender<Arc<Seen>>) {
+        let mut told = false;
         while !sender.borrow().ended {
             self.pause(&mut wakeup, &sender).await;
             if self.forget_unwatched(job, &sender) {
@@ -114,11 +122,19 @@ impl Watchers {
             wakeup.mark_unchanged();
             let last = Arc::clone(&sender.borrow());
             match self.look(job, last.number).await {
-                Ok(seen) if seen.data == last.data => {}
-                Ok(seen) => drop(sender.send_replace(Arc::new(seen))),
+                Ok(seen) => {
+                    told = false;
+                    if seen.data != last.data {
+                        sender.send_replace(Arc::new(seen));
+                    }
+                }
                 // Its time was over, and it was removed.
                 Err(error) if error.is_not_found() => break,
-                Err(error) => warn!(job.id = %job, "cannot look at job {job} for its events: {error:?}"),
+                Err(error) if !told => {
+                    told = true;
+                    warn!(job.id = %job, "cannot look at job {job} for its events, and goes on trying: {error:?}");
+                }
+                Err(_) => {}
             }
         }
         self.jobs().remove(&job);

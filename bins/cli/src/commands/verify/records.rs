@@ -31,7 +31,9 @@ pub(super) fn check(command: &args::Verify, first: &[u8], rest: impl BufRead) ->
         check = check.about(Sha256Digest::of(&read_bounded(job, LIMIT).context("the job of the receipts")?));
     }
     if let Some(key) = &command.runner_key {
-        check = check.signed_by(key);
+        let no_key =
+            |why| anyhow::anyhow!("--runner-key {key:?} {why}; `beacon runner-key` prints the runner's");
+        check = check.signed_by(key).map_err(no_key)?;
     }
     check.push(first);
     push_all(&mut check, rest).with_context(|| format!("cannot read all of {}", command.file.display()))?;
