@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     Cancelled, ClientError, ClientOptions, Executions, JobAnswer, Jobs, Matrix, Submitted, WaitingPage,
     Watch,
+    shapes::Standing,
     transport::{Ask, Transport},
 };
 
@@ -214,7 +215,7 @@ impl Client {
     /// # Errors
     /// The token does not allow it, or the server cannot be asked.
     pub async fn pause(&self, job: JobId) -> Result<Steered, ClientError> {
-        self.post(&path_of(job, "/pause")).await
+        self.post::<Standing>(&path_of(job, "/pause")).await.map(Into::into)
     }
 
     /// Lets a paused job go on.
@@ -222,7 +223,7 @@ impl Client {
     /// # Errors
     /// The token does not allow it, or the server cannot be asked.
     pub async fn resume(&self, job: JobId) -> Result<Steered, ClientError> {
-        self.post(&path_of(job, "/resume")).await
+        self.post::<Standing>(&path_of(job, "/resume")).await.map(Into::into)
     }
 
     /// Watches a job until it ends.

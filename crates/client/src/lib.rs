@@ -11,8 +11,10 @@
 //! let client = Client::new(ClientOptions::new(server), Arc::new(SystemClock::new()))?;
 //! let submitted = client.submit(job, beacon_client::Unserved::Refuse).await?;
 //! let mut watch = client.watch(submitted.job_id);
-//! while let Some(update) = watch.next().await? {
-//!     println!("{} of {} completed", update.job.counts.completed, update.job.counts.total());
+//! while let Some(change) = watch.next().await? {
+//!     if let beacon_client::Change::State(update) = change {
+//!         println!("{} of {} completed", update.job.counts.completed, update.job.counts.total());
+//!     }
 //! }
 //! client.results(submitted.job_id, beacon_client::ResultsFormat::Csv, &mut std::io::stdout()).await?;
 //! # Ok(())
@@ -35,4 +37,4 @@ pub use shapes::{
     Batch, Cancelled, Cell, Execution, Executions, JobAnswer, Jobs, Matrix, OnEndpoint, Submitted, Waiting,
     WaitingPage,
 };
-pub use watch::{Update, Watch};
+pub use watch::{Change, Update, Watch};

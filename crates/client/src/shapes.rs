@@ -2,7 +2,7 @@
 
 use beacon_domain::{
     BatchState, BatchView, EndpointId, EndpointView, ExecutionState, Failure, JobId, JobState, JobSummary,
-    StateCounts,
+    Paused, StateCounts, Steered,
 };
 use beacon_spec::{JobName, ModelId, QuestionId, Region, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,23 @@ pub struct Cancelled {
     pub cancelled_waiting: u32,
     /// Calls that were in flight.
     pub cancelled_in_flight: u32,
+}
+
+/// How a job stands after a pause or a resume.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Standing {
+    changed: bool,
+    state: JobState,
+    paused_at: Option<Timestamp>,
+    paused_by: Option<String>,
+}
+
+impl From<Standing> for Steered {
+    fn from(standing: Standing) -> Self {
+        let Standing { changed, state, paused_at, paused_by } = standing;
+        let paused = paused_at.zip(paused_by).map(|(at, by)| Paused { by, at });
+        Self { changed, state, paused }
+    }
 }
 
 impl From<Batch> for BatchView {

@@ -33,6 +33,15 @@ pub struct Update {
     pub open_batches: Vec<Batch>,
 }
 
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Change {
+    /// How the job stands.
+    State(Box<Update>),
+    /// The server is away since now; the watch waits for it. Told once until it is back.
+    Away(ClientError),
+}
+
 /// A watch of one job. States in between may be skipped; the last one never is.
 pub struct Watch {
     client: Client,
@@ -77,11 +86,11 @@ impl Watch {
         }
     }
 
-    /// The next state; nothing after the one in which the job has ended. May be dropped while it waits, and called again.
+    /// The next change; nothing after the state in which the job has ended.
     ///
     /// # Errors
     /// The server refuses, is none of Beacon's, or was away for longer than the client's patience. A later call tries again.
-    pub async fn next(&mut self) -> Result<Option<Update>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<Change>, ClientError> {
         while !self.ended {
             let clock = self.clock();
             let found = if self.stream.is_some() {
@@ -98,18 +107,16 @@ impl Watch {
                 Ok(None) => {}
                 Ok(Some(update)) => {
                     self.ended = update.job.state.is_terminal();
-                    return Ok(Some(update));
+                    return Ok(Some(Change::State(Box::new(update))));
                 }
-                Err(error) => self.bear(error)?,
+                Err(error) => {
+                    if let Some(error) = self.bear(error)? {
+                        return Ok(Some(Change::Away(error)));
+                    }
+                }
             }
         }
         Ok(None)
-    }
-
-    /// Since when nothing was heard of the server, if it is away.
-    #[must_use]
-    pub const fn is_away(&self) -> bool {
-        self.away_since.is_some()
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
@@ -192,10 +199,11 @@ impl Watch {
         Ok(Some(Update { job, open_batches }))
     }
 
-    /// What may pass is waited for, up to the client's patience.
-    fn bear(&mut self, error: ClientError) -> Result<(), ClientError> {
+    /// What may pass is waited for, up to the client's patience; it is given back the first time.
+    fn bear(&mut self, error: ClientError) -> Result<Option<ClientError>, ClientError> {
         self.stream = None;
         let now = self.clock().monotonic();
+        let is_news = self.away_since.is_none();
         let since = *self.away_since.get_or_insert(now);
         if !error.may_pass() || now.since(since) >= self.client.patience {
             self.away_since = None;
@@ -204,6 +212,6 @@ impl Watch {
         let asked = error.refusal().and_then(|refusal| refusal.retry_after).unwrap_or(AWAY);
         self.not_before = now + asked.clamp(AWAY, Duration::from_secs(30));
         self.look_next = true;
-        Ok(())
+        Ok(is_news.then_some(error))
     }
 }
