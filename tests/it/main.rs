@@ -12,6 +12,7 @@ mod faults;
 mod help;
 mod original_workload;
 mod outputs;
+mod remote;
 mod resume;
 mod services;
 mod simulate;

@@ -144,6 +144,21 @@ impl Deployment {
         fs::read(self.folder.join("s.json")).expect("it was written")
     }
 
+    /// Runs a command of `beacon` that knows nothing of the database, with this token.
+    #[must_use]
+    pub fn remote(&self, args: &[&str], token: Option<&str>) -> Finished {
+        self.start_remote(args, token).wait()
+    }
+
+    /// The same, not yet at its end.
+    #[must_use]
+    pub fn start_remote(&self, args: &[&str], token: Option<&str>) -> Process {
+        let mut command = beacon();
+        command.args(args).current_dir(&self.folder).stdin(std::process::Stdio::null());
+        command.env_remove("BEACON_TOKEN").envs(token.map(|token| ("BEACON_TOKEN", token)));
+        Process::of(command)
+    }
+
     /// Runs a command of `beacon` on the deployment's database.
     #[must_use]
     pub fn beacon(&self, args: &[&str]) -> Finished {
@@ -214,6 +229,12 @@ impl Service {
             assert!(began.elapsed() < limit, "not ended after {limit:?}: {shown:?}");
             between_looks();
         }
+    }
+
+    /// Where it serves, as `--server` takes it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
     }
 
     fn look_for_end(&self, job: &str) -> Option<Value> {

@@ -1,11 +1,14 @@
 //! The command line.
 
+mod server;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use beacon_boot::LogFormat;
 use beacon_spec::Profile;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::server::{Access, MaybeServer, OnServer, Smoke, Submit, Watch};
 use crate::simulated::{self, Cells};
 
 /// Runs signed jobs of questions × models × regions over serverless GPU endpoints: within every endpoint's limit,
@@ -30,9 +33,9 @@ const EXIT_CODES: &str = "Exit codes:
   0  done; for run: all that an endpoint serves completed; for verify: the verdict is good
   1  could not start, or could not print what it found
   2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
-  3  the job ended, but not every execution completed
+  3  the job ended, but not every execution completed; for smoke: not every check holds
   4  stopped before the job ended; the same command resumes it
-  5  the database is occupied, full, read-only or broken";
+  5  the database is occupied, full, read-only or broken; or the server is away or broken";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -50,6 +53,12 @@ pub(crate) enum Command {
     Run(Run),
     /// Run the failed executions of a job again, as a new job
     Retry(Retry),
+    /// Submit a signed job to a server
+    Submit(Submit),
+    /// Watch a job of a server until it ends; the exit code says how
+    Watch(Watch),
+    /// Send a small job through a server and check all that comes back
+    Smoke(Smoke),
     /// Ask every configured address of the endpoints and explain what is wrong
     Check(Check),
     /// Serve simulated endpoints
@@ -244,6 +253,8 @@ pub(crate) struct Database {
 pub(crate) struct Jobs {
     #[command(flatten)]
     pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) on: MaybeServer,
     /// The most jobs listed
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
@@ -255,6 +266,8 @@ pub(crate) struct OneJob {
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) on: MaybeServer,
 }
 
 #[derive(Debug, Group)]
@@ -274,6 +287,8 @@ pub(crate) enum Format {
     Jsonl,
     /// For spreadsheets
     Csv,
+    /// For data frames; with --server
+    Parquet,
 }
 
 #[derive(Debug, Group)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use beacon_boot::told;
+use beacon_client::ClientError;
 use beacon_scheduler::AcceptError;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ pub(crate) const BAD_INPUT: u8 = 2;
 pub(crate) const NOT_ALL_COMPLETED: u8 = 3;
 /// The run was stopped before the job ended; the same command resumes it.
 pub(crate) const STOPPED: u8 = 4;
-/// The database cannot be used now.
+/// The database or the server cannot be used now.
 pub(crate) const DATABASE: u8 = 5;
 
 /// The code of a finished command; tells the error of a failed one, as an object too if that was asked for.
@@ -32,7 +33,7 @@ pub(crate) fn code(result: anyhow::Result<ExitCode>, as_json: bool) -> ExitCode 
     let message = told(&error);
     let code = if output.is_some() {
         SYSTEM
-    } else if error.chain().any(is_database) {
+    } else if error.chain().any(|cause| is_database(cause) || is_server(cause)) {
         DATABASE
     } else {
         BAD_INPUT
@@ -57,6 +58,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         let _ = line(json!({ "error": { "message": message.trim(), "exit_code": BAD_INPUT } }));
     }
     ExitCode::from(BAD_INPUT)
+}
+
+/// A server that may be well again later; what it refuses is the caller's to change.
+fn is_server(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<ClientError>().is_some_and(ClientError::may_pass)
 }
 
 fn is_database(cause: &(dyn std::error::Error + 'static)) -> bool {

@@ -9,6 +9,7 @@ mod exit;
 mod job_file;
 mod out;
 mod progress;
+mod server;
 mod simulated;
 
 use std::process::ExitCode;
@@ -46,6 +47,9 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
         Command::Plan(command) => commands::plan::plan(&command, json),
         Command::Run(command) => commands::run::run(command, json).await,
         Command::Retry(command) => commands::retry::retry(command, json).await,
+        Command::Submit(command) => commands::submit::submit(&command, json).await,
+        Command::Watch(command) => commands::watch::watch(&command, json).await,
+        Command::Smoke(command) => commands::smoke::smoke(&command, json).await,
         Command::Check(command) => commands::check::check(&command, json).await,
         Command::Simulate(command) => commands::simulate::simulate(&command, json).await,
         Command::Jobs(command) => commands::jobs::jobs(&command, json).await,

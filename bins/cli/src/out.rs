@@ -39,9 +39,62 @@ pub(crate) fn word(text: &str) -> String {
     if text.starts_with('-') { format!("-- {quoted}") } else { quoted }
 }
 
+/// The longest line that is taken from elsewhere: an answer may be long.
+const LONGEST_LINE: usize = 64 << 20;
+
+/// Takes bytes as they come, and hands on each whole line.
+pub(crate) struct LineWriter<F> {
+    begun: Vec<u8>,
+    each: F,
+}
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> LineWriter<F> {
+    /// Hands lines on to this.
+    pub(crate) const fn new(each: F) -> Self {
+        Self { begun: Vec::new(), each }
+    }
+}
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> io::Write for LineWriter<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(piece);
+            if self.begun.len() > LONGEST_LINE {
+                return Err(io::Error::other(format!("a line is longer than {LONGEST_LINE} bytes")));
+            }
+            if let Some(line) = self.begun.strip_suffix(b"\n") {
+                (self.each)(line)?;
+                self.begun.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::word;
+    use std::io::Write as _;
+
+    use super::{LineWriter, word};
+
+    #[test]
+    fn lines_are_handed_on_whole_however_they_come() {
+        let mut lines = Vec::new();
+        let mut writer = LineWriter::new(|line: &[u8]| {
+            lines.push(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        });
+
+        for piece in ["a", "b\nc\n\nd", "e\n", "rest"] {
+            writer.write_all(piece.as_bytes()).unwrap();
+        }
+
+        assert_eq!(lines, ["ab", "c", "", "de"]);
+    }
 
     #[test]
     fn a_word_that_a_shell_would_split_or_run_is_quoted() {

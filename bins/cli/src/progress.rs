@@ -64,9 +64,8 @@ async fn show(
     job: JobId,
     done: CancellationToken,
 ) {
-    let terminal = std::io::stderr().is_terminal();
-    let mut shown = if terminal { Shown::Table(Table::default()) } else { Shown::Lines(Lines::default()) };
-    let every = if terminal { TABLE_EVERY } else { LINES_EVERY };
+    let mut shown = Shown::new();
+    let every = if matches!(shown, Shown::Table(_)) { TABLE_EVERY } else { LINES_EVERY };
     let mut wakeup = wakeups.subscribe(Topic::Job(job));
     loop {
         wakeup.mark_unchanged();
@@ -93,20 +92,34 @@ async fn show(
     shown.finish();
 }
 
-enum Shown {
+/// What a person sees of a job's progress on standard error.
+pub(crate) enum Shown {
+    /// In a terminal.
     Table(Table),
+    /// Anywhere else.
     Lines(Lines),
 }
 
 impl Shown {
-    fn draw(&mut self, progress: &Progress) {
+    /// Nothing yet, in the form that standard error takes.
+    pub(crate) fn new() -> Self {
+        if std::io::stderr().is_terminal() {
+            Self::Table(Table::default())
+        } else {
+            Self::Lines(Lines::default())
+        }
+    }
+
+    /// Shows how the job stands now.
+    pub(crate) fn draw(&mut self, progress: &Progress) {
         match self {
             Self::Table(table) => table.draw(progress),
             Self::Lines(lines) => lines.draw(progress),
         }
     }
 
-    fn finish(&self) {
+    /// Leaves what was drawn last.
+    pub(crate) fn finish(&self) {
         if let Self::Table(table) = self {
             table.bars.iter().for_each(ProgressBar::abandon);
         }
@@ -114,7 +127,7 @@ impl Shown {
 }
 
 /// One bar per question and per endpoint, where they fit.
-struct Table {
+pub(crate) struct Table {
     multi: MultiProgress,
     bars: Vec<ProgressBar>,
 }
@@ -187,7 +200,7 @@ fn rows(progress: &Progress) -> Vec<Row> {
 
 /// A line whenever a batch is done, and at most one a second otherwise.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     done: u32,
 }
 

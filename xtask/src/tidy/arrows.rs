@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A member, and the crates it may import. Members that do not exist yet have their line already.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("crates/spec", &[]),
     ("crates/domain", &["spec"]),
     ("crates/scheduler", &["domain", "spec"]),
@@ -16,19 +16,21 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("crates/analysis", &["domain", "spec"]),
     ("crates/simulator", &["domain", "spec"]),
     ("crates/mesh", &["domain"]),
+    ("crates/client", &["domain", "spec"]),
     ("crates/web", &["scheduler", "analysis", "domain", "spec"]),
     ("crates/boot", &["store", "providers", "mesh", "domain", "spec"]),
     ("crates/testkit", &["domain", "spec"]),
     ("bins/api", &["boot", "web", "scheduler", "domain", "spec"]),
     ("bins/worker", &["boot", "scheduler", "domain", "spec"]),
     ("bins/migrate", &["boot", "store", "domain", "spec"]),
-    ("bins/cli", &["boot", "scheduler", "analysis", "simulator", "domain", "spec"]),
+    ("bins/cli", &["boot", "scheduler", "client", "analysis", "simulator", "domain", "spec"]),
     ("bins/mesher", &["mesh", "boot", "domain"]),
     ("xtask", &[]),
 ];
 
 /// What a member's tests may import besides; every member's tests may import `testkit`.
-const TEST_ARROWS: [(&str, &[&str]); 4] = [
+const TEST_ARROWS: [(&str, &[&str]); 5] = [
+    ("crates/client", &["web", "scheduler", "store"]),
     ("crates/scheduler", &["store"]),
     ("crates/web", &["store"]),
     ("crates/simulator", &["providers"]),
@@ -97,6 +99,9 @@ mod tests {
         check_import("crates/providers", "build-dependencies", "beacon-store", 1);
         check_import("bins/cli", "dependencies", "beacon-boot", 0);
         check_import("bins/cli", "dependencies", "beacon-store", 1);
+        check_import("bins/cli", "dependencies", "beacon-client", 0);
+        check_import("crates/client", "dependencies", "beacon-web", 1);
+        check_import("crates/client", "dev-dependencies", "beacon-web", 0);
         check_import("xtask", "dependencies", "beacon-boot", 1);
         check_import("tests", "dependencies", "beacon-store", 0);
         check_import("crates/spec", "dependencies", "serde", 0);

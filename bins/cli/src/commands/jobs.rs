@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::bail;
 use beacon_boot::Access;
 use beacon_domain::{
-    Bound, CancelReason, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress, StateCounts,
-    Verdict, WaitReason,
+    Bound, CancelReason, Cancelled, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress,
+    StateCounts, Verdict, WaitReason,
 };
 use beacon_spec::Timestamp;
 use serde_json::json;
 
-use super::{failures, line};
+use super::{failures, line, remote};
 use crate::{
     args::{self, OneJob},
-    database,
+    database, server,
 };
 
 /// Longer names are not padded to.
@@ -22,18 +22,24 @@ const WIDEST: usize = 60;
 
 /// Lists jobs, newest first.
 pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<ExitCode> {
-    let runtime = database::open(&command.database, Access::Shared).await?;
-    let page = runtime.view.jobs(JobFilter { limit: command.limit, ..JobFilter::default() }).await?;
+    let (jobs, place) = match server::of(&command.on)? {
+        Some(server) => (server.jobs(command.limit).await?, server.url.to_string()),
+        None => {
+            let runtime = database::open(&command.database, Access::Shared).await?;
+            let filter = JobFilter { limit: command.limit, ..JobFilter::default() };
+            (runtime.view.jobs(filter).await?.items, database::place(&command.database).to_string())
+        }
+    };
     if as_json {
-        for job in &page.items {
+        for job in &jobs {
             line(serde_json::to_string(job)?)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if page.items.is_empty() {
-        line(format_args!("no jobs in {}", database::place(&command.database)))?;
+    if jobs.is_empty() {
+        line(format_args!("no jobs in {place}"))?;
     }
-    for job in &page.items {
+    for job in &jobs {
         let (done, total) = (job.counts.completed, job.counts.total());
         let retry =
             job.retry_of.map_or_else(String::new, |first| format!("  (tries {} again)", first.short()));
@@ -50,6 +56,9 @@ pub(crate) async fn jobs(command: &args::Jobs, as_json: bool) -> anyhow::Result<
 
 /// Shows one job.
 pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(server) = server::of(&command.on)? {
+        return remote::show(&server, &command.job, as_json).await;
+    }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let progress = runtime.view.progress(job.id).await?;
@@ -68,10 +77,22 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
 
 /// Cancels one job.
 pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(server) = server::of(&command.on)? {
+        return remote::cancel(&server, &command.job, as_json).await;
+    }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let reason = CancelReason::By("command line".to_owned());
     let cancelled = runtime.jobs.cancel(job.id, reason, runtime.clock.now()).await?;
+    tell_cancelled(&job, &cancelled, as_json)
+}
+
+/// What a cancel changed.
+pub(crate) fn tell_cancelled(
+    job: &JobSummary,
+    cancelled: &Cancelled,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     if as_json {
         line(json!({
             "job_id": job.id, "state": cancelled.state, "already_ended": cancelled.already_ended,
@@ -117,7 +138,8 @@ pub(crate) async fn find(view: &dyn JobView, text: &str) -> anyhow::Result<JobSu
     }
 }
 
-fn print(progress: &Progress) -> anyhow::Result<()> {
+/// Prints how a job stands, by question and endpoint.
+pub(crate) fn print(progress: &Progress) -> anyhow::Result<()> {
     let job = &progress.job;
     line(format_args!("{}  {}  {}", job.id.short(), job.name, standing(job)))?;
     let widest = progress.batches.iter().map(|batch| batch.question.as_str().chars().count());

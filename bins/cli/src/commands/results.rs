@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use beacon_boot::{Access, Runtime};
 use beacon_domain::{ExecutionRecord, JobId};
 
-use super::{jobs::find, line};
+use super::{jobs::find, line, remote};
 use crate::{
     args::{self, Format, OneJob},
-    database,
+    database, server,
 };
 
 const PAGE: u32 = 500;
@@ -20,6 +20,13 @@ pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::R
         !as_json || format == Format::Jsonl,
         "--json prints one object per line; leave out --format, or --json"
     );
+    if let Some(server) = server::of(&command.job.on)? {
+        return remote::results(&server, &command.job.job, format).await;
+    }
+    anyhow::ensure!(
+        format != Format::Parquet,
+        "--format parquet needs --server; of a database take --format csv or jsonl"
+    );
     let header = "n,question,model,region,run,state,attempts,output_tokens,duration_ms,error,answer";
     let source = Source::open(&command.job).await?;
     if format == Format::Csv {
@@ -29,7 +36,7 @@ pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::R
         .for_each_record(|record| match format {
             Format::Jsonl => Ok(line(serde_json::to_string(record)?)?),
             Format::Csv => Ok(line(csv(record))?),
-            Format::Table => Ok(line(row(record))?),
+            Format::Table | Format::Parquet => Ok(line(row(record))?),
         })
         .await?;
     Ok(ExitCode::SUCCESS)
@@ -37,6 +44,9 @@ pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::R
 
 /// Exports receipts, then the close.
 pub(crate) async fn receipts(command: &OneJob) -> anyhow::Result<ExitCode> {
+    if let Some(server) = server::of(&command.on)? {
+        return remote::receipts(&server, &command.job).await;
+    }
     let source = Source::open(command).await?;
     source
         .for_each_record(|record| match &record.receipt {
@@ -84,8 +94,13 @@ fn row(record: &ExecutionRecord) -> String {
         (None, Some(error)) => error.to_string(),
         (None, None) => String::new(),
     };
-    let text: String = beacon_boot::harmless(&text).replace('\n', " ").chars().take(60).collect();
-    format!("{:<22} {:<14} {:<13} {:<10} {text}", cell.question, cell.model, cell.region, cell.state)
+    table_row([cell.question.as_str(), cell.model.as_str(), cell.region.as_str(), cell.state.as_str()], &text)
+}
+
+/// One line of the table: question, model, region, state, and the beginning of what came.
+pub(crate) fn table_row([question, model, region, state]: [&str; 4], text: &str) -> String {
+    let text: String = beacon_boot::harmless(text).replace('\n', " ").chars().take(60).collect();
+    format!("{question:<22} {model:<14} {region:<13} {state:<10} {text}")
 }
 
 fn csv(record: &ExecutionRecord) -> String {

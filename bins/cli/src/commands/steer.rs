@@ -8,10 +8,14 @@ use beacon_spec::JobName;
 use serde_json::json;
 
 use super::{jobs::find, line};
-use crate::{args::OneJob, database};
+use crate::{args::OneJob, database, server};
 
 /// Stops claims of one job.
 pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(server) = server::of(&command.on)? {
+        let job = server.find(&command.job).await?;
+        return tell(job.id, &job.name, &server.client.pause(job.id).await?, as_json);
+    }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let by = "command line".to_owned();
@@ -21,6 +25,10 @@ pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<Exi
 
 /// Lets one job go on.
 pub(crate) async fn resume(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
+    if let Some(server) = server::of(&command.on)? {
+        let job = server.find(&command.job).await?;
+        return tell(job.id, &job.name, &server.client.resume(job.id).await?, as_json);
+    }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     let steered = runtime.operations.resume(job.id, runtime.clock.now()).await?;

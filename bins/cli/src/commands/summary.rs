@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
+use beacon_client::ServerUrl;
 use beacon_domain::{Failure, JobState, JobSummary, Verdict};
 use serde_json::json;
 
@@ -15,12 +16,10 @@ use crate::{
 /// What the commands that are hinted at need to find the same job.
 #[derive(Debug)]
 pub(crate) struct Hints {
-    /// The signed job's file.
-    file: String,
     /// Where jobs are kept, as options.
-    database: String,
-    /// Everything else that a run was given.
-    run: String,
+    place: String,
+    /// How what failed runs again, if that is one command.
+    again: Option<String>,
 }
 
 impl Hints {
@@ -32,12 +31,16 @@ impl Hints {
         let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
         // A URL may hold a password and is not repeated.
         let url = command.database.database_url.as_ref().map(|_| "URL".to_owned());
-        Self {
-            file: word(&command.file.job.display().to_string()),
-            database: option("db", path(&command.database.db)) + &option("database-url", url),
-            run: option("keys", path(&command.file.keys))
-                + &option("endpoints", path(&command.file.endpoints)),
-        }
+        let place = option("db", path(&command.database.db)) + &option("database-url", url);
+        let file = word(&command.file.job.display().to_string());
+        let run =
+            option("keys", path(&command.file.keys)) + &option("endpoints", path(&command.file.endpoints));
+        Self { again: Some(format!("beacon retry {file} --failed{run}{place}")), place }
+    }
+
+    /// For a job of this server.
+    pub(crate) fn of_server(url: &ServerUrl) -> Self {
+        Self { place: format!(" --server {}", word(&url.to_string())), again: None }
     }
 }
 
@@ -75,7 +78,7 @@ fn object(job: &JobSummary, failures: &[Failure]) -> serde_json::Value {
 }
 
 fn text(job: &JobSummary, failures: &[Failure], hints: &Hints) -> Result<(), OutputError> {
-    let (counts, id, database) = (&job.counts, job.id.short(), &hints.database);
+    let (counts, id, place) = (&job.counts, job.id.short(), &hints.place);
     line(format_args!("job {} ({id}): {}", job.name, job.state))?;
     line(format_args!(
         "  {} of {} executions completed, {} failed, {} timed out, {} cancelled, {} unsupported",
@@ -97,12 +100,13 @@ fn text(job: &JobSummary, failures: &[Failure], hints: &Hints) -> Result<(), Out
         return line("  stopped before its end; the same command resumes it");
     }
     if !failures.is_empty() {
-        let (file, run) = (&hints.file, &hints.run);
-        line(format_args!("  all of them: `beacon results {id}{database}`"))?;
-        line(format_args!("  again: `beacon retry {file} --failed{run}{database}`"))?;
+        line(format_args!("  all of them: `beacon results {id}{place}`"))?;
+        if let Some(again) = &hints.again {
+            line(format_args!("  again: `{again}`"))?;
+        }
     }
     if job.close.is_some() {
-        line(format_args!("  receipts are closed and signed: `beacon receipts {id}{database}`"))?;
+        line(format_args!("  receipts are closed and signed: `beacon receipts {id}{place}`"))?;
     }
     Ok(())
 }

@@ -1,0 +1,116 @@
+//! Which server the command line means, and finding jobs there.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use beacon_client::{Client, ClientError, ClientOptions, Include, JobsQuery, ServerUrl, Token};
+use beacon_domain::{Clock, JobId, JobSummary, SystemClock};
+
+use crate::args::{Access, MaybeServer, OnServer};
+
+/// So that a token needs not stand in a command line, which other users of the machine can see.
+const VARIABLE: &str = "BEACON_TOKEN";
+/// The most that one page holds.
+const PAGE: u32 = 500;
+/// A beginning of an id that is shorter names nothing.
+const SHORTEST: usize = 4;
+/// Between two tries while a server is away.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// A server that a command talks to.
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) url: ServerUrl,
+    pub(crate) clock: Arc<dyn Clock>,
+    patience: Duration,
+}
+
+/// The server, if one was named; else the command means a database.
+pub(crate) fn of(named: &MaybeServer) -> anyhow::Result<Option<Server>> {
+    let open = |url: &String| Server::new(url, &named.access, Duration::ZERO);
+    named.server.as_ref().map(open).transpose()
+}
+
+/// The server that a command cannot do without.
+pub(crate) fn on(named: &OnServer) -> anyhow::Result<Server> {
+    Server::new(&named.server, &named.access, Duration::from_secs(named.patience))
+}
+
+impl Server {
+    fn new(url: &str, access: &Access, patience: Duration) -> anyhow::Result<Self> {
+        let url: ServerUrl = url.parse().context("--server")?;
+        let variable = || std::env::var(VARIABLE).ok().filter(|token| !token.is_empty());
+        let token = match (&access.token, variable()) {
+            (Some(token), _) => Some(Token::new(token).context("--token")?),
+            (None, Some(token)) => Some(Token::new(&token).context(VARIABLE)?),
+            (None, None) => None,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let ca_file = access.ca_file.clone();
+        let options = ClientOptions { token, ca_file, patience, ..ClientOptions::new(url.clone()) };
+        Ok(Self { client: Client::new(options, Arc::clone(&clock))?, url, clock, patience })
+    }
+
+    /// The newest jobs.
+    pub(crate) async fn jobs(&self, most: u32) -> Result<Vec<JobSummary>, ClientError> {
+        let mut jobs: Vec<JobSummary> = Vec::new();
+        let mut query = JobsQuery::default();
+        loop {
+            let left = most.saturating_sub(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            query.limit = Some(left.min(PAGE));
+            let page = self.client.jobs(&query).await?;
+            jobs.extend(page.jobs);
+            query.cursor = page.next;
+            if query.cursor.is_none() || jobs.len() >= most as usize {
+                return Ok(jobs);
+            }
+        }
+    }
+
+    /// The job that a person means: by its own id, by the signer's id (the latest run of it), or by the beginning of its own.
+    pub(crate) async fn find(&self, text: &str) -> anyhow::Result<JobSummary> {
+        if let Ok(id) = text.parse::<JobId>() {
+            return Ok(self.client.job(id, Include::Nothing).await?.job);
+        }
+        let query = JobsQuery { name: Some(text.to_owned()), limit: Some(PAGE), ..JobsQuery::default() };
+        let named = self.client.jobs(&query).await?.jobs;
+        if let Some(first) = named.first() {
+            if named.iter().any(|job| job.key != first.key) {
+                bail!("several keys have a job {text:?}; name it by its own id, see `beacon jobs`");
+            }
+            return Ok(first.clone());
+        }
+        let begins = |job: &JobSummary| text.len() >= SHORTEST && job.id.to_string().starts_with(text);
+        let mut begun: Vec<JobSummary> = Vec::new();
+        let mut query = JobsQuery { limit: Some(PAGE), ..JobsQuery::default() };
+        loop {
+            let page = self.client.jobs(&query).await?;
+            begun.extend(page.jobs.into_iter().filter(begins));
+            query.cursor = page.next;
+            if query.cursor.is_none() || text.len() < SHORTEST {
+                break;
+            }
+        }
+        match begun.len() {
+            1 => Ok(begun.swap_remove(0)),
+            0 => bail!("{} has no job {text:?}; `beacon jobs --server {}` lists them", self.url, self.url),
+            _ => bail!("{text:?} begins several job ids; give more digits"),
+        }
+    }
+
+    /// Asks until there is an answer, while the server is away for no longer than its patience.
+    pub(crate) async fn patiently<T, F>(&self, mut ask: impl FnMut() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let until = self.clock.monotonic() + self.patience;
+        loop {
+            match ask().await {
+                Err(error) if error.may_pass() && self.clock.monotonic() < until => {
+                    self.clock.sleep_until(self.clock.monotonic() + AWAY).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+}
