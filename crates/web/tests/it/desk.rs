@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use beacon_domain::{
-    Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView, Recording, Timing,
-    WorkQueue,
+    Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView, Operations,
+    Recording, Timing, WorkQueue,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{ModelId, ReceiptSigner, Region, Timestamp};
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
 use beacon_testkit::{ManualClock, SpecBuilder, claim, test_key, test_ring};
-use beacon_web::{Api, ApiLimits, OperatorToken, router};
+use beacon_web::{Api, ApiLimits, OperatorToken, Rates, router};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub(crate) struct Desk {
     pub(crate) jobs: Arc<dyn JobStore>,
     pub(crate) queue: Arc<dyn WorkQueue>,
     pub(crate) view: Arc<dyn JobView>,
+    pub(crate) operations: Arc<dyn Operations>,
     router: Router,
     _folder: Option<TempDir>,
 }
@@ -61,7 +62,7 @@ impl Desk {
         Self::over(store, wakeups, Some(folder), |_| {})
     }
 
-    fn over<S: JobStore + WorkQueue + JobView + Board + 'static>(
+    fn over<S: JobStore + WorkQueue + JobView + Board + Operations + 'static>(
         store: Arc<S>,
         wakeups: Arc<beacon_domain::Wakeups>,
         folder: Option<TempDir>,
@@ -79,10 +80,14 @@ impl Desk {
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             view: Arc::clone(&store) as Arc<dyn JobView>,
             board: Arc::clone(&store) as Arc<dyn Board>,
+            operations: Arc::clone(&store) as Arc<dyn Operations>,
             wakeups,
             keys: Arc::new(test_ring()),
             catalog: EndpointCatalog::new([endpoint(Region::UsEast), endpoint(Region::EuWest)]).unwrap(),
             operator: Some(OperatorToken::new(TOKEN)),
+            require_token_to_read: false,
+            rates: Rates::default(),
+            proxies: Vec::new(),
             batching: Batching::Question,
             limits: ApiLimits {
                 max_body_bytes: 1 << 20,
@@ -99,6 +104,7 @@ impl Desk {
             stop: api.stop.clone(),
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
+            operations: Arc::clone(&store) as Arc<dyn Operations>,
             view: store,
             router: router(api),
             _folder: folder,
