@@ -149,7 +149,7 @@ fn write_secret(path: &Path, key: &SigningKey) -> anyhow::Result<()> {
     }
 }
 
-fn secret(path: &Path) -> anyhow::Result<SigningKey> {
+pub(super) fn secret(path: &Path) -> anyhow::Result<SigningKey> {
     let text = String::from_utf8(read_bounded(path, 4096)?).context("the key file is not text")?;
     SigningKey::from_seed_base64(text.trim()).with_context(|| format!("{} holds no key", path.display()))
 }

@@ -8,6 +8,7 @@ pub(crate) mod plan;
 pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
+pub(crate) mod sign_request;
 pub(crate) mod simulate;
 pub(crate) mod steer;
 pub(crate) mod summary;

@@ -4,15 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use beacon_domain::{
-    Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView, Operations,
-    Recording, Timing, WorkQueue,
+    ApiToken, Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView,
+    Operations, Recording, Timing, WorkQueue,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
-use beacon_spec::{ModelId, ReceiptSigner, Region, Timestamp};
+use beacon_spec::{
+    ModelId, ReceiptSigner, Region, RequestParts, Sha256Digest, SigningKey, Timestamp, sign_request,
+};
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
 use beacon_testkit::{ManualClock, SpecBuilder, claim, test_key, test_ring};
 use beacon_web::{Api, ApiLimits, OperatorToken, Rates, router};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, request::Builder};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -180,6 +182,35 @@ impl Desk {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A token of the store.
+    pub(crate) async fn token(&self, scope: Scope) -> TokenSecret {
+        let secret = TokenSecret::of([scope as u8 + 1; 4], [scope as u8 + 1; 32]);
+        self.operations.add_token(ApiToken::new(&secret, "test", scope, None, self.now())).await.unwrap();
+        secret
+    }
+
+    /// A request to steer, signed now by this key.
+    pub(crate) fn sign(&self, request: Builder, key: &SigningKey, path: &str, nonce: &str) -> Builder {
+        let body = Sha256Digest::of(b"");
+        let parts = RequestParts { method: "POST", authority: "test.example", path, query: "", body };
+        let headers = sign_request(key, &parts, self.now(), nonce).unwrap();
+        let request = request.header("host", "test.example").header("content-digest", headers.content_digest);
+        request.header("signature-input", headers.input).header("signature", headers.signature)
+    }
+
+    /// Posts without a body, signed now by this key.
+    pub(crate) async fn post_signed(&self, path: &str, key: &SigningKey, nonce: &str) -> Answer {
+        let request = self.sign(Request::post(path), key, path, nonce);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Asks with a token, and with a body if there is one.
+    pub(crate) async fn ask(&self, method: &str, path: &str, token: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     /// The service itself.
