@@ -103,13 +103,13 @@ impl RequestSignature {
             }
             rest = after;
         }
-        let [Some(created), Some(nonce), Some(keyid), alg] = found.map(|value| value) else {
+        let [Some(created), Some(nonce), Some(keyid), alg] = found else {
             return Err(wrong("needs the parameters created, nonce and keyid"));
         };
         if alg.is_some_and(|alg| alg != "\"ed25519\"") {
             return Err(wrong("has another alg than \"ed25519\""));
         }
-        let created = created.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
+        let created = created.parse::<i64>().ok().and_then(|second| Timestamp::from_second(second).ok());
         let nonce = quoted_text(nonce).filter(|nonce| is_nonce(nonce)).ok_or_else(no_nonce)?;
         let keyid = quoted_text(keyid).ok_or_else(|| wrong("needs keyid in quotes"))?;
         let bytes =

@@ -68,7 +68,7 @@ async fn a_key_steers_what_it_submitted_and_each_signature_once() {
     let with_body = desk.sign(http::Request::post(&path), &test_key(), &path, "n-4");
     let with_body = desk.send(with_body.body(axum::body::Body::from("{}")).unwrap()).await;
 
-    assert_eq!((&paused.body["changed"], &paused.body["paused_by"]), (&true.into(), &"key ring".into()));
+    assert_eq!((&paused.body["changed"], &paused.body["paused_by"]), (&true.into(), &"key test".into()));
     assert_eq!(again.refusal(), (409, "nonce_replayed"));
     assert_eq!(stranger.refusal(), (403, "trust_violation:unknown"));
     assert_eq!(elsewhere.refusal(), (403, "signature_mismatch"));

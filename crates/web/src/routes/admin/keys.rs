@@ -5,10 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{Json, extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use beacon_domain::StoredKey;
-use beacon_spec::{KeyId, KeyStatus, Profile, Timestamp, TrustedKey};
+use beacon_spec::{KeyId, KeyRingError, KeyStatus, Profile, Timestamp, TrustedKey};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::quotas::QuotaShape;
@@ -16,7 +15,7 @@ use crate::{
     access::Admin,
     api::App,
     error::ApiError,
-    extract::{JsonBytes, NamePath, parse},
+    extract::{JsonBytes, NamePath},
     idempotency::{Done, Once},
 };
 
@@ -101,11 +100,12 @@ pub(crate) async fn add(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
     let deed = async {
-        // The ring's own reader, on what is JSON at all.
-        let key = TrustedKey::parse(parse::<&RawValue>(&body)?.get().as_bytes()).map_err(|error| {
-            let text = error.to_string();
-            let text = text.strip_prefix("key 0 of the ring: ").unwrap_or(&text);
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", text)
+        let key = TrustedKey::parse(&body).map_err(|error| {
+            let reason = match error {
+                KeyRingError::Format(error) => error.to_string(),
+                KeyRingError::Entry { reason, .. } => reason,
+            };
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", reason)
         })?;
         if key.example || key.status == KeyStatus::Revoked {
             let message = "a key that is an example or revoked is not trusted; leave the member out";

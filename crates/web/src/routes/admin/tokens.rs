@@ -116,7 +116,7 @@ pub(crate) async fn add(
             let message = format!("name must have 1 to {LONGEST_NAME} characters without control characters");
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message));
         }
-        let (mut id, mut secret) = ([0; 4], [0; 32]);
+        let (mut id, mut secret) = ([0_u8; 4], [0_u8; 32]);
         rand::rng().fill(&mut id);
         rand::rng().fill(&mut secret);
         let secret = TokenSecret::of(id, secret);
