@@ -53,7 +53,7 @@ const TRIES: u32 = 8;
 /// Tries all failed executions of an ended job again, as a new job
 ///
 /// The bytes that were signed are verified again, except for their age; a key that was revoked meanwhile is refused.
-#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry-failed", tag = "jobs",
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry-failed", tag = "jobs", operation_id = "retry_failed",
     params(("id" = inline(names::JobId), Path, description = "The job")),
     security(("token" = []), ("signature" = [])),
     responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
@@ -69,6 +69,7 @@ pub(crate) async fn failed(
 
 /// Tries one failed execution again, as a new job of this execution alone
 #[utoipa::path(post, path = "/api/v1/executions/{id}/retry", tag = "executions",
+    operation_id = "retry_execution",
     params(("id" = inline(names::ExecutionId), Path, description = "The execution")),
     security(("token" = []), ("signature" = [])),
     responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
