@@ -73,7 +73,7 @@ pub fn document() -> Value {
     jobs(&mut document["components"]["schemas"]);
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-        let parameters = operation["parameters"].as_array_mut();
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         parameters.into_iter().flatten().for_each(|parameter| leave_out_null(&mut parameter["schema"]));
         operation["responses"]["default"] = json!({
             "description": "An error, in the one envelope",
@@ -86,11 +86,9 @@ pub fn document() -> Value {
 /// A parameter that may be left out is never null: in a query that would be a text.
 fn leave_out_null(schema: &mut Value) {
     let is_null = |schema: &Value| schema["type"] == "null";
-    if let Some(types) = schema["type"].as_array_mut() {
-        types.retain(|name| name != "null");
-        if let [only] = types.as_slice() {
-            schema["type"] = only.clone();
-        }
+    if let Some(types) = schema["type"].as_array() {
+        let only = types.iter().find(|name| *name != "null").cloned();
+        schema["type"] = only.unwrap_or_default();
     }
     let only = schema["oneOf"].as_array().and_then(|any| any.iter().find(|one| !is_null(one))).cloned();
     if let (Some(only), Some(schema)) = (only.as_ref().and_then(Value::as_object), schema.as_object_mut()) {

@@ -92,8 +92,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let api = &app.api;
     let include = Include::parse(query.include.as_deref())?;
-    let page =
-        (query.exec_offset.unwrap_or(0), query.exec_limit.map_or(Ok(INCLUDED), |n| limits::rows(Some(n)))?);
+    let page = query.page()?;
     let job = api.view.job(id).await?.ok_or_else(ApiError::no_job)?;
     let batches = api.board.batches(id).await?.into_iter().map(Batch::from).collect();
     let mut answer = JobAnswer {
@@ -122,12 +121,20 @@ async fn executions(
     job: beacon_domain::JobId,
     (offset, limit): (u32, u32),
 ) -> Result<Vec<Execution>, ApiError> {
-    if offset > LONGEST_PLAN {
-        return Err(ApiError::query(format!("exec_offset must be at most {LONGEST_PLAN}")));
-    }
     let filter = CellFilter { after: offset.checked_sub(1), limit, ..CellFilter::default() };
     let page = app.api.board.cells(job, filter).await?;
     Ok(page.items.into_iter().map(|cell| Execution::new(job, cell)).collect())
+}
+
+impl ShowQuery {
+    /// How many executions are left out, and how many follow.
+    fn page(&self) -> Result<(u32, u32), ApiError> {
+        let offset = self.exec_offset.unwrap_or(0);
+        if offset > LONGEST_PLAN {
+            return Err(ApiError::query(format!("exec_offset must be at most {LONGEST_PLAN}")));
+        }
+        Ok((offset, limits::rows(self.exec_limit.or(Some(INCLUDED)))?))
+    }
 }
 
 /// What `include` names.

@@ -29,9 +29,9 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MatrixQuery {
-    /// `cells`: an object per cell, with names. `rows`: a row of numbers per cell, and the names once; about a fifth of
+    /// `cells`, the default: an object per cell, with names. `rows`: a row of numbers per cell, and the names once; about a fifth of
     /// the size.
-    #[param(inline, default = "cells")]
+    #[param(inline)]
     form: Option<Form>,
 }
 

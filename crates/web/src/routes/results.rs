@@ -28,7 +28,8 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResultsQuery {
-    #[param(inline, default = "jsonl")]
+    /// `jsonl` by default.
+    #[param(inline)]
     format: Option<Format>,
 }
 

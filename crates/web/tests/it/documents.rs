@@ -51,6 +51,7 @@ fn every_reference_in_the_document_leads_somewhere_and_every_operation_has_its_o
                 members.values().for_each(|member| references(member, found));
             }
             Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null => panic!("null stands for nothing in the document"),
             _ => {}
         }
     }
