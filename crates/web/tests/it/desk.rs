@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, body::Body};
 use beacon_domain::{
     ApiToken, Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView,
-    Operations, Recording, Timing, WorkQueue,
+    Operations, Recording, Scope, Timing, TokenSecret, WorkQueue,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{
