@@ -8,9 +8,9 @@ use beacon_boot::{
     load_service_key_ring,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
-use beacon_web::{Api, ApiLimits, OperatorToken, router};
+use beacon_web::{Api, ApiLimits, OperatorToken, Rates, forget_old_answers, router};
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::info;
 
 /// Puts the API together; the future that it gives serves until it is asked to stop.
 pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
@@ -24,19 +24,29 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let keys = TrustedKeys::load(keys, Arc::clone(&runtime.operations) as _).await?;
     let following = keys.follow(Arc::clone(&runtime.clock));
     let operator = config.api.operator_token.as_ref().map(Secret::reveal).map(OperatorToken::new);
-    if operator.is_none() {
-        warn!("api.operator_token is not set: nobody can cancel a job over HTTP");
-    }
     let (clock, stop) = (Arc::clone(&runtime.clock), Stop::new());
+    let forgetting = forget_old_answers(
+        Arc::clone(&runtime.operations) as _,
+        Arc::clone(&runtime.clock),
+        config.api.freshness,
+    );
     let api = Api {
         clock: runtime.clock,
         jobs: runtime.jobs,
         view: runtime.view,
         keys,
         board: runtime.board,
+        operations: runtime.operations,
         wakeups: runtime.wakeups,
         catalog,
         operator,
+        require_token_to_read: config.api.require_token_to_read,
+        rates: Rates {
+            address_per_s: config.api.address_rate_per_s,
+            key_per_s: config.api.key_rate_per_s,
+            lookups_per_minute: config.api.token_lookups_per_minute,
+        },
+        proxies: config.api.proxies.clone(),
         batching: config.api.batching,
         limits: ApiLimits {
             max_body_bytes: config.api.max_body_bytes,
@@ -61,6 +71,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         tokio::select! {
             served = beacon_boot::serve(listener, router(api), clock, asked) => served?,
             never = following => match never {},
+            never = forgetting => match never {},
         }
         info!("the API has stopped");
         Ok(())

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Keygen(Keygen),
     /// Sign a job
     Sign(Sign),
+    /// Print the headers that let a key steer its own jobs over HTTP
+    SignRequest(SignRequest),
     /// Check a signed job, or a job's exported receipts
     Verify(Verify),
     /// Print the JSON Schema of a job
@@ -112,6 +114,20 @@ pub(crate) struct Sign {
     /// Replace the time stamp and the nonce that the job has
     #[arg(long)]
     pub(crate) refresh: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct SignRequest {
+    /// The method, such as POST
+    pub(crate) method: String,
+    /// The whole URL
+    pub(crate) url: String,
+    /// The secret seed made by keygen
+    #[arg(long)]
+    pub(crate) key: PathBuf,
+    /// The file that is sent as the body [default: no body]
+    #[arg(long)]
+    pub(crate) body: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]

@@ -42,6 +42,7 @@ async fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Keygen(command) => commands::keys::keygen(&command, json),
         Command::Sign(command) => commands::keys::sign(&command, json),
+        Command::SignRequest(command) => commands::sign_request::run(&command, json),
         Command::Verify(command) => commands::verify::verify(&command, json),
         Command::Schema => commands::keys::schema(),
         Command::Plan(command) => commands::plan::plan(&command, json),

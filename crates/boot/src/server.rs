@@ -1,8 +1,8 @@
-//! The HTTP server of the services: bounded in connections and in the time that a head may take, and it stops gently.
+//! The HTTP server of the services: bounded in connections, in heads and in the time that one may take; it stops gently.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router, extract::ConnectInfo};
 use beacon_domain::Clock;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -11,12 +11,19 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_io_timeout::TimeoutStream;
+use tower::Layer as _;
 use tracing::{debug, warn};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
 /// How long a client may take for a request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// The most headers of a request; more are a 431.
+const HEADERS: usize = 64;
+/// The longest head of a request, in bytes; a longer one is a 431.
+const HEAD_BYTES: usize = 32 * 1024;
+/// Requests at once over one HTTP/2 connection.
+const STREAMS: u32 = 128;
 /// How long a client may take nothing of what is sent to it.
 const STUCK: Duration = Duration::from_secs(30);
 /// After a connection that could not be accepted.
@@ -42,9 +49,9 @@ pub async fn serve(
             slot = Arc::clone(&room).acquire_owned() => slot.map_err(io::Error::other)?,
             () = &mut stop => break,
         };
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Usually too many open files; some will be closed soon.
                     warn!(%error, "cannot accept a connection: {error}");
@@ -54,7 +61,7 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router.clone()));
         let mut stream = TimeoutStream::new(stream);
         // An event stream has no end; a client that stopped reading must not hold it for ever.
         stream.set_write_timeout(Some(STUCK));
@@ -75,7 +82,10 @@ pub async fn serve(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    let http1 = &mut builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(HEADERS).max_buf_size(HEAD_BYTES);
+    let http2 = &mut builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(Some(Duration::from_secs(20)));
+    http2.max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(STREAMS);
     builder
 }

@@ -1,7 +1,7 @@
 //! The keys that a service trusts: those of the ring's file, and those that operators added or revoked at run time.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     future::Future,
     sync::{Arc, PoisonError, RwLock},
@@ -70,6 +70,14 @@ impl TrustedKeys {
 }
 
 impl KeySource for TrustedKeys {
+    fn all(&self) -> Vec<TrustedKey> {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
+        let mut known: HashSet<[u8; 32]> = stored.keys().copied().collect();
+        drop(stored);
+        known.extend(self.ring.all().into_iter().map(|key| key.public_key));
+        known.iter().filter_map(|public_key| self.key(public_key)).collect()
+    }
+
     fn key(&self, public_key: &[u8; 32]) -> Option<TrustedKey> {
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner).get(public_key).cloned();
         let ringed = self.ring.key(public_key);

@@ -29,6 +29,18 @@ pub struct TrustedKey {
     pub example: bool,
 }
 
+impl TrustedKey {
+    /// Reads one entry of a ring, an object.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, KeyRingError> {
+        let mut ring = KeyRing::default();
+        ring.add(serde_json::from_slice(json)?).map_err(|reason| KeyRingError::Entry { index: 0, reason })?;
+        Ok(ring.by_key.into_values().next().expect("what was added is there"))
+    }
+}
+
 /// Whether a key was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +57,9 @@ pub enum KeyStatus {
 pub trait KeySource: Send + Sync {
     /// The key with its policy, or none.
     fn key(&self, public_key: &[u8; 32]) -> Option<TrustedKey>;
+
+    /// Every key, in no order.
+    fn all(&self) -> Vec<TrustedKey>;
 }
 
 /// A ring of trusted keys, loaded whole or not at all.
@@ -146,6 +161,10 @@ impl KeyRing {
 impl KeySource for KeyRing {
     fn key(&self, public_key: &[u8; 32]) -> Option<TrustedKey> {
         self.by_key.get(public_key).cloned()
+    }
+
+    fn all(&self) -> Vec<TrustedKey> {
+        self.by_key.values().cloned().collect()
     }
 }
 

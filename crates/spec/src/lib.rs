@@ -21,6 +21,7 @@ mod quota;
 mod receipt;
 mod records;
 mod region;
+mod request_signature;
 mod schema;
 mod sign;
 mod signing_key;
@@ -48,6 +49,7 @@ pub use receipt::{
 };
 pub use records::{RecordsCheck, RecordsReport};
 pub use region::{Region, UnknownRegion};
+pub use request_signature::{RequestHeaders, RequestParts, RequestSignature, sign_request};
 pub use schema::job_schema;
 pub use sign::{SignError, SignOptions, SignedText, sign_spec, sign_text};
 pub use signing_key::{SigningKey, random_nonce};

@@ -84,7 +84,12 @@ pub(crate) fn trusted(
     keys: &dyn KeySource,
     now: Timestamp,
 ) -> Result<TrustedKey, VerifyError> {
-    let key = keys.key(claimed.key.bytes()).ok_or(VerifyError::Trust(Trust::Unknown))?;
+    may_sign(keys.key(claimed.key.bytes()), now)
+}
+
+/// A key that was looked up, if it may sign now (P5).
+pub(crate) fn may_sign(found: Option<TrustedKey>, now: Timestamp) -> Result<TrustedKey, VerifyError> {
+    let key = found.ok_or(VerifyError::Trust(Trust::Unknown))?;
     if key.status == KeyStatus::Revoked {
         return Err(VerifyError::Trust(Trust::Revoked));
     }
@@ -103,9 +108,19 @@ pub(crate) fn may_use(key: &TrustedKey, profile: Profile) -> bool {
 }
 
 fn fresh(stamps: &Stamps, now: Timestamp, freshness: Freshness) -> Result<(), VerifyError> {
-    let Freshness::Window { max_age, max_skew } = freshness else { return Ok(()) };
+    let Freshness::Window { .. } = freshness else { return Ok(()) };
     let signed_at = stamps.signed_at.ok_or(VerifyError::MissingField("metadata.timestamp"))?;
     stamps.nonce.as_ref().ok_or(VerifyError::MissingField("metadata.nonce"))?;
+    fresh_at(signed_at, now, freshness)
+}
+
+/// Whether what was signed then is taken now.
+pub(crate) fn fresh_at(
+    signed_at: Timestamp,
+    now: Timestamp,
+    freshness: Freshness,
+) -> Result<(), VerifyError> {
+    let Freshness::Window { max_age, max_skew } = freshness else { return Ok(()) };
     let within = |from: Timestamp, to: Timestamp, limit: Duration| {
         to.duration_since(from) <= limit.try_into().unwrap_or(jiff::SignedDuration::MAX)
     };

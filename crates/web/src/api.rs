@@ -1,14 +1,16 @@
 //! What the handlers work with.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Wakeups};
+use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Operations, Wakeups};
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{Freshness, KeySource};
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::{OperatorToken, events::Watchers, metrics::Metrics};
+use crate::{
+    OperatorToken, Rates, access::TokenCache, events::Watchers, metrics::Metrics, throttle::Throttle,
+};
 
 /// The parts of an API behind their ports.
 pub struct Api {
@@ -20,18 +22,26 @@ pub struct Api {
     pub view: Arc<dyn JobView>,
     /// Reading in pages, and endpoints.
     pub board: Arc<dyn Board>,
+    /// Steering, and who may do what.
+    pub operations: Arc<dyn Operations>,
     /// Hints that a job has changed, for event streams.
     pub wakeups: Arc<Wakeups>,
     /// Whose jobs are taken.
     pub keys: Arc<dyn KeySource + Send + Sync>,
     /// What can be planned.
     pub catalog: EndpointCatalog,
-    /// Who may steer jobs of others; nobody without it.
+    /// A token that may do everything, beside those of the store.
     pub operator: Option<OperatorToken>,
+    /// Whether reads need a token.
+    pub require_token_to_read: bool,
     /// How questions follow each other.
     pub batching: Batching,
     /// Bounds.
     pub limits: ApiLimits,
+    /// How often one may ask.
+    pub rates: Rates,
+    /// Proxies whose `x-forwarded-for` is believed; none by default.
+    pub proxies: Vec<IpAddr>,
     /// Pages of these origins may call from a browser; none by default.
     pub origins: Vec<HeaderValue>,
     /// Once it drains, event streams end, so that a stop waits for none of them.
@@ -52,7 +62,7 @@ pub struct ApiLimits {
 }
 
 /// How far ahead a signer's clock may be.
-const MAX_SKEW: Duration = Duration::from_secs(300);
+pub(crate) const MAX_SKEW: Duration = Duration::from_secs(300);
 
 impl Api {
     pub(crate) const fn freshness(&self) -> Freshness {
@@ -66,6 +76,9 @@ pub(crate) struct App {
     /// The jobs that somebody watches.
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) metrics: Metrics,
+    pub(crate) throttle: Throttle,
+    /// Tokens that were seen a moment ago.
+    pub(crate) tokens: TokenCache,
     /// The OpenAPI document, as it is served.
     pub(crate) document: Bytes,
 }

@@ -11,7 +11,7 @@ use axum::{
 use beacon_domain::{JobId, StoreError};
 use beacon_scheduler::{AcceptError, PlanError};
 use beacon_spec::VerifyError;
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tracing::error;
 use utoipa::ToSchema;
@@ -24,6 +24,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: String,
     message: String,
+    /// What tells programs what to do, such as `retry-after`.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 /// The body of every answer that is an error.
@@ -47,7 +49,13 @@ struct ErrorDetail {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), header: None }
+    }
+
+    /// With a header that tells programs what to do.
+    pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
+        self
     }
 
     pub(crate) fn no_job() -> Self {
@@ -77,7 +85,12 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let error = ErrorDetail { code: self.code, message: self.message, request_id: current() };
-        (self.status, [(header::CACHE_CONTROL, "no-store")], Json(ErrorBody { error })).into_response()
+        let body = Json(ErrorBody { error });
+        let mut response = (self.status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
+        if let Some((name, value)) = self.header.map(|header| *header) {
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 }
 

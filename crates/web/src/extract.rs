@@ -24,6 +24,36 @@ pub(crate) struct Asked<T>(pub(crate) T);
 /// A body of JSON, as the bytes that arrived.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
 
+/// A body of JSON, read as the type that it must have.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// The name that the path gives to something, whatever it is.
+pub(crate) struct NamePath(pub(crate) String);
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, app).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a body; what is wrong with it is told with line and column.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // What is no UTF-8 is nobody's name.
+        Ok(Self(text(parts, state).await.unwrap_or_default()))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = ApiError;
 

@@ -4,12 +4,14 @@
 //! The OpenAPI document is made of the same types and served at `/openapi.json`.
 
 mod accept;
+mod access;
 mod api;
 mod error;
 mod etag;
 mod events;
 mod export;
 mod extract;
+mod idempotency;
 mod limits;
 mod metrics;
 mod openapi;
@@ -19,9 +21,12 @@ mod router;
 mod routes;
 mod security;
 mod shapes;
+mod throttle;
 mod token;
 
 pub use api::{Api, ApiLimits};
+pub use idempotency::forget_old_answers;
 pub use openapi::document;
 pub use router::router;
+pub use throttle::Rates;
 pub use token::OperatorToken;

@@ -11,7 +11,7 @@ use http::header;
 use serde_json::{Value, json};
 use utoipa::{
     OpenApi, ToSchema,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
 use crate::{api::App, error::ErrorBody, router::documented, shapes::JobProgress};
@@ -40,6 +40,7 @@ pub(crate) struct WrappedJob(());
         (name = "executions", description = "One cell of a job: question, model, region, run"),
         (name = "records", description = "What is signed by the runner"),
         (name = "endpoints", description = "Where models are served"),
+        (name = "admin", description = "Who may do what, and what endpoints may do"),
         (name = "service", description = "The service itself"),
     ),
 )]
@@ -48,10 +49,15 @@ struct Frame;
 /// The document without its paths.
 pub(crate) fn frame() -> utoipa::openapi::OpenApi {
     let mut frame = Frame::openapi();
-    let token =
-        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The operator's token")).build();
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+    let token = token.description(Some("A token whose scope is wide enough: read, operate or admin")).build();
+    let signature =
+        "HTTP message signature (RFC 9421) by the key that submitted the job; with the header `signature`";
+    let signature =
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("signature-input", signature)));
     let components = frame.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(token));
+    components.add_security_scheme("signature", signature);
     frame
 }
 

@@ -8,19 +8,21 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     accept,
+    access::{self, TokenCache},
     api::{Api, App},
     error,
     events::Watchers,
     metrics::{self, Metrics},
     openapi, page, request_id,
     routes::{
-        cancel, catalogue, endpoints, events, executions, explain, jobs, matrix, records, results, service,
-        submit, verify,
+        admin, cancel, catalogue, endpoints, events, executions, explain, jobs, matrix, records, results,
+        retry, service, steer, submit, verify,
     },
     security,
+    throttle::{self, Throttle},
 };
 
-/// Every route with its part of the document. What steers jobs, and accounts, get their files beside `cancel`.
+/// Every route with its part of the document.
 pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(jobs::list, submit::submit))
@@ -35,6 +37,10 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(records::close))
         .routes(routes!(explain::explain))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(steer::pause))
+        .routes(routes!(steer::resume))
+        .routes(routes!(retry::failed))
+        .routes(routes!(retry::one))
         .routes(routes!(executions::recent))
         .routes(routes!(executions::show))
         .routes(routes!(records::receipt))
@@ -49,6 +55,21 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::served))
         .routes(routes!(page::page))
+        .merge(administration())
+}
+
+/// What needs a token of the scope `admin`.
+fn administration() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(admin::keys::list, admin::keys::add))
+        .routes(routes!(admin::keys::revoke))
+        .routes(routes!(admin::quotas::show, admin::quotas::set, admin::quotas::take_back))
+        .routes(routes!(admin::endpoints::show, admin::endpoints::set))
+        .routes(routes!(admin::tokens::list, admin::tokens::add))
+        .routes(routes!(admin::tokens::revoke))
+        .routes(routes!(admin::watch::audit))
+        .routes(routes!(admin::watch::stuck))
+        .routes(routes!(admin::watch::workers))
 }
 
 /// Routes under the names that clients of older systems know; the document has each under one name only.
@@ -68,7 +89,9 @@ pub fn router(api: Api) -> Router {
     let (body, origins) = (api.limits.max_body_bytes, api.origins.clone());
     let watchers = Arc::new(Watchers::new(&api));
     let document = serde_json::to_vec(&openapi::document()).unwrap_or_default().into();
-    let app = Arc::new(App { api, watchers, metrics: Metrics::new(), document });
+    let throttle = Throttle::new(api.rates, &api.clock);
+    let tokens = TokenCache::default();
+    let app = Arc::new(App { api, watchers, metrics: Metrics::new(), throttle, tokens, document });
     // The last layer is the outermost.
     let router = router
         .merge(old_names())
@@ -76,8 +99,10 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(body))
         .layer(middleware::from_fn(accept::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), access::guard))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), error::within))
         .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), throttle::limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app);
     let router = security::headers(security::origins(router, &origins));

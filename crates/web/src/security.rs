@@ -38,12 +38,22 @@ pub(crate) fn origins(router: Router, origins: &[HeaderValue]) -> Router {
         header::CONTENT_TYPE,
         header::IF_NONE_MATCH,
         HeaderName::from_static("last-event-id"),
+        HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("content-digest"),
+        HeaderName::from_static("signature-input"),
+        HeaderName::from_static("signature"),
         REQUEST_ID,
     ];
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(asks)
-        .expose_headers([header::ETAG, header::LOCATION, REQUEST_ID]);
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("idempotency-replayed"),
+            REQUEST_ID,
+        ]);
     router.layer(cors)
 }

@@ -9,6 +9,7 @@ pub(crate) mod remote;
 pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
+pub(crate) mod sign_request;
 pub(crate) mod simulate;
 pub(crate) mod smoke;
 pub(crate) mod steer;

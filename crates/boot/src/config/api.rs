@@ -1,6 +1,10 @@
 //! Settings of the API.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use beacon_domain::{Batching, seconds};
 use http::{HeaderValue, Uri};
@@ -16,8 +20,10 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
     /// The ring of keys whose jobs are taken.
     pub keys: PathBuf,
-    /// Whoever shows it may cancel any job; without it nobody may over HTTP. At least 32 characters.
+    /// Whoever shows it may do everything, beside the tokens of the database. At least 32 characters.
     pub operator_token: Option<Secret>,
+    /// Whether reads need a token.
+    pub require_token_to_read: bool,
     /// How questions follow each other.
     pub batching: Batching,
     /// A job's time limit when its spec gives none.
@@ -30,6 +36,14 @@ pub struct ApiConfig {
     pub max_body_bytes: usize,
     /// Origins of pages that may call from a browser, such as `https://portal.example`.
     pub cors_origins: Vec<String>,
+    /// Requests a second of one address, and ten times as many at once; 0 for no limit.
+    pub address_rate_per_s: u32,
+    /// Signed jobs and requests a second of one key, and ten times as many at once; 0 for no limit.
+    pub key_rate_per_s: u32,
+    /// Tokens a minute from one address that have to be looked up; 0 for no limit.
+    pub token_lookups_per_minute: u32,
+    /// Proxies whose `x-forwarded-for` is believed.
+    pub proxies: Vec<IpAddr>,
     /// How long a request may take until its answer begins.
     #[serde(rename = "request_s", with = "seconds")]
     pub request: Duration,
@@ -41,11 +55,16 @@ impl Default for ApiConfig {
             listen: ([127, 0, 0, 1], 8080).into(),
             keys: "keys.json".into(),
             operator_token: None,
+            require_token_to_read: false,
             batching: Batching::default(),
             job: Duration::from_secs(24 * 3600),
             freshness: Duration::from_secs(600),
             max_body_bytes: 16 * 1024 * 1024,
             cors_origins: Vec::new(),
+            address_rate_per_s: 200,
+            key_rate_per_s: 100,
+            token_lookups_per_minute: 60,
+            proxies: Vec::new(),
             request: Duration::from_secs(30),
         }
     }

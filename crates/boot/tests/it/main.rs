@@ -8,5 +8,6 @@ mod introspect;
 mod keys;
 mod runtime;
 mod samples;
+mod server;
 mod service_config;
 mod trusted;

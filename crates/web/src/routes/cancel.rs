@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use beacon_domain::{CancelReason, JobId, JobState};
-use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{api::App, error::ApiError, extract::JobPath, shapes::names, token::authorize};
+use crate::{access::Steerer, api::App, error::ApiError, extract::JobPath, shapes::names};
 
 /// What a cancel changed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,15 +31,16 @@ pub(crate) struct Cancelled {
 /// Ends a job: open executions are cancelled, calls in flight are dropped
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs",
     params(("id" = inline(names::JobId), Path, description = "The job")),
-    security(("token" = [])),
+    security(("token" = []), ("signature" = [])),
     responses((status = 200, description = "What it changed", body = Cancelled)))]
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     JobPath(job): JobPath,
-    headers: HeaderMap,
+    steerer: Steerer,
 ) -> Result<Json<Cancelled>, ApiError> {
-    authorize(&app.api, &headers)?;
-    let reason = CancelReason::By("operator".to_owned());
+    steerer.job(&app, job).await?;
+    steerer.caller.note(&app, "job.cancel", job.to_string(), None).await?;
+    let reason = CancelReason::By(steerer.caller.name());
     let cancelled = app.api.jobs.cancel(job, reason, app.api.clock.now()).await?;
     Ok(Json(Cancelled {
         ok: true,

@@ -2,16 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, body::Bytes, extract::State, response::Response};
 use beacon_domain::{Accepted as Taken, JobId, JobState, Plan};
 use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, estimate, plan as make_plan, time_limit};
-use beacon_spec::{SignedSpec, VerifiedSpec, verify};
-use http::{StatusCode, header};
+use beacon_spec::{Freshness, KeyId, SignedSpec, VerifiedSpec, verify};
+use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,6 +14,7 @@ use crate::{
     api::{Api, App},
     error::ApiError,
     extract::{Asked, JsonBytes},
+    idempotency::{Done, Once},
     openapi::{SignedJob, WrappedJob},
     shapes::{Accepted, Links, Planned},
 };
@@ -44,9 +40,10 @@ pub(crate) struct Options {
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
     Asked(options): Asked<Options>,
+    once: Once,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
-    take(&app, options, body).await
+    take(&app, options, once, body).await
 }
 
 /// Takes a signed job in the wrapper that portals of older systems send
@@ -61,9 +58,10 @@ pub(crate) async fn submit(
 pub(crate) async fn submit_wrapped(
     State(app): State<Arc<App>>,
     Asked(options): Asked<Options>,
+    once: Once,
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
-    take(&app, options, body).await
+    take(&app, options, once, body).await
 }
 
 /// The plan of a signed job and what it would take; nothing is stored, and the nonce stays unused
@@ -83,9 +81,17 @@ pub(crate) async fn plan(
     Ok(Json(Planned::new((job, name, key), spec.digest(), estimate, limit)))
 }
 
-async fn take(app: &Arc<App>, options: Options, body: Bytes) -> Result<Response, ApiError> {
+async fn take(app: &Arc<App>, options: Options, once: Once, body: Bytes) -> Result<Response, ApiError> {
+    // Whoever repeats a request after its signature has aged still gets its answer.
+    let owner =
+        if once.is_keyed() { format!("key {}", signer(app, body.clone()).await?) } else { String::new() };
+    once.run(app, owner, &body, accept(app, options, body.clone())).await
+}
+
+async fn accept(app: &Arc<App>, options: Options, body: Bytes) -> Result<Done, ApiError> {
     let api = &app.api;
     let (spec, plan) = prepared(app, body, options).await?;
+    app.throttle.key(spec.public_key())?;
     let (name, executions) = (spec.spec().name.clone(), plan.executions.len());
     let estimate = estimate(&plan, &api.catalog);
     let weight = spec.weight();
@@ -109,7 +115,17 @@ async fn take(app: &Arc<App>, options: Options, body: Bytes) -> Result<Response,
         cost_micros_estimated: estimate.cost_micros,
         links: Links::of(job),
     };
-    Ok((status, [(header::LOCATION, format!("/api/v1/jobs/{job}"))], Json(answer)).into_response())
+    Done::new(status, &answer)
+}
+
+/// Who signed this job, however old the signature is.
+async fn signer(app: &Arc<App>, body: Bytes) -> Result<KeyId, ApiError> {
+    let shared = Arc::clone(app);
+    let verified = tokio::task::spawn_blocking(move || {
+        let (keys, now) = (shared.api.keys.as_ref(), shared.api.clock.now());
+        verify(SignedSpec::new(body.as_ref())?, keys, now, Freshness::NotedOnly)
+    });
+    Ok(verified.await.map_err(ApiError::internal)??.key().clone())
 }
 
 /// A large job takes a while to verify and plan; requests beside it do not wait for it.

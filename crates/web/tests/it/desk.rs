@@ -4,15 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use beacon_domain::{
-    Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView, Recording, Timing,
-    WorkQueue,
+    ApiToken, Batching, Board, Claimed, Clock, EndpointId, EndpointInfo, JobId, JobStore, JobView,
+    Operations, Recording, Scope, Timing, TokenSecret, WorkQueue,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
-use beacon_spec::{ModelId, ReceiptSigner, Region, Timestamp};
+use beacon_spec::{
+    ModelId, ReceiptSigner, Region, RequestParts, Sha256Digest, SigningKey, Timestamp, sign_request,
+};
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
 use beacon_testkit::{ManualClock, SpecBuilder, claim, test_key, test_ring};
-use beacon_web::{Api, ApiLimits, OperatorToken, router};
-use http::{HeaderMap, Request, Response, StatusCode};
+use beacon_web::{Api, ApiLimits, OperatorToken, Rates, router};
+use http::{HeaderMap, Request, Response, StatusCode, request::Builder};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +29,7 @@ pub(crate) struct Desk {
     pub(crate) jobs: Arc<dyn JobStore>,
     pub(crate) queue: Arc<dyn WorkQueue>,
     pub(crate) view: Arc<dyn JobView>,
+    pub(crate) operations: Arc<dyn Operations>,
     router: Router,
     _folder: Option<TempDir>,
 }
@@ -61,7 +64,7 @@ impl Desk {
         Self::over(store, wakeups, Some(folder), |_| {})
     }
 
-    fn over<S: JobStore + WorkQueue + JobView + Board + 'static>(
+    fn over<S: JobStore + WorkQueue + JobView + Board + Operations + 'static>(
         store: Arc<S>,
         wakeups: Arc<beacon_domain::Wakeups>,
         folder: Option<TempDir>,
@@ -79,10 +82,14 @@ impl Desk {
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             view: Arc::clone(&store) as Arc<dyn JobView>,
             board: Arc::clone(&store) as Arc<dyn Board>,
+            operations: Arc::clone(&store) as Arc<dyn Operations>,
             wakeups,
             keys: Arc::new(test_ring()),
             catalog: EndpointCatalog::new([endpoint(Region::UsEast), endpoint(Region::EuWest)]).unwrap(),
             operator: Some(OperatorToken::new(TOKEN)),
+            require_token_to_read: false,
+            rates: Rates::default(),
+            proxies: Vec::new(),
             batching: Batching::Question,
             limits: ApiLimits {
                 max_body_bytes: 1 << 20,
@@ -99,6 +106,7 @@ impl Desk {
             stop: api.stop.clone(),
             jobs: Arc::clone(&store) as Arc<dyn JobStore>,
             queue: Arc::clone(&store) as Arc<dyn WorkQueue>,
+            operations: Arc::clone(&store) as Arc<dyn Operations>,
             view: store,
             router: router(api),
             _folder: folder,
@@ -174,6 +182,35 @@ impl Desk {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A token of the store.
+    pub(crate) async fn token(&self, scope: Scope) -> TokenSecret {
+        let secret = TokenSecret::of([scope as u8 + 1; 4], [scope as u8 + 1; 32]);
+        self.operations.add_token(ApiToken::new(&secret, "test", scope, None, self.now())).await.unwrap();
+        secret
+    }
+
+    /// A request to steer, signed now by this key.
+    pub(crate) fn sign(&self, request: Builder, key: &SigningKey, path: &str, nonce: &str) -> Builder {
+        let body = Sha256Digest::of(b"");
+        let parts = RequestParts { method: "POST", authority: "test.example", path, query: "", body };
+        let headers = sign_request(key, &parts, self.now(), nonce).unwrap();
+        let request = request.header("host", "test.example").header("content-digest", headers.content_digest);
+        request.header("signature-input", headers.input).header("signature", headers.signature)
+    }
+
+    /// Posts without a body, signed now by this key.
+    pub(crate) async fn post_signed(&self, path: &str, key: &SigningKey, nonce: &str) -> Answer {
+        let request = self.sign(Request::post(path), key, path, nonce);
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// Asks with a token, and with a body if there is one.
+    pub(crate) async fn ask(&self, method: &str, path: &str, token: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     /// The service itself.

@@ -103,6 +103,7 @@ struct Curl {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
+    signed: bool,
     body: Option<String>,
 }
 
@@ -115,7 +116,13 @@ fn curls() -> Vec<Curl> {
 
 fn parse(line: &str) -> Curl {
     let mut words = words(line).into_iter().skip(1);
-    let mut curl = Curl { method: "GET".to_owned(), path: String::new(), headers: Vec::new(), body: None };
+    let mut curl = Curl {
+        method: "GET".to_owned(),
+        path: String::new(),
+        headers: Vec::new(),
+        signed: false,
+        body: None,
+    };
     while let Some(word) = words.next() {
         let mut value = || words.next().unwrap();
         match word.as_str() {
@@ -128,11 +135,17 @@ fn parse(line: &str) -> Curl {
             "-X" => curl.method = value(),
             "-H" => {
                 let header = value();
+                if header == "@headers.txt" {
+                    curl.signed = true;
+                    continue;
+                }
                 let (name, value) = header.split_once(": ").unwrap();
                 curl.headers.push((name.to_owned(), value.to_owned()));
             }
             "--data-binary" => {
-                curl.method = "POST".to_owned();
+                if curl.method == "GET" {
+                    curl.method = "POST".to_owned();
+                }
                 curl.body = Some(value().strip_prefix('@').unwrap().to_owned());
             }
             url => curl.path = url.strip_prefix("$BEACON").unwrap_or_else(|| panic!("{line}")).to_owned(),
@@ -156,9 +169,29 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// What stands for an id in a command; a longer name before one that it begins with.
+const PLACEHOLDERS: [&str; 6] = ["$JOB", "$EXECUTION", "$FAILED", "$TOKEN_ID", "$KID", "$ENDPOINT"];
+
+/// What a command of the docs sends.
+fn body_of(desk: &Desk, name: &str) -> String {
+    let signed = desk.signed(&SpecBuilder::new("fresh").regions(&["US", "EU"]));
+    let signed = String::from_utf8(signed).unwrap();
+    let key = beacon_spec::SigningKey::from_seed([9; 32]).public_key_base64();
+    match name {
+        "job.signed.json" => signed,
+        "wrapped.json" => format!(r#"{{"jobspec":{signed}}}"#),
+        "key.json" => format!(r#"{{"kid":"new","public_key":"{key}"}}"#),
+        "quota.json" => r#"{"open_executions":1000,"jobs_per_day":50}"#.to_owned(),
+        "endpoint.json" => r#"{"limit":1,"drain":false,"reset_breaker":true}"#.to_owned(),
+        "token.json" => r#"{"name":"ci","scope":"operate","expires_at":"2030-01-01T00:00:00Z"}"#.to_owned(),
+        other => panic!("docs/API.md sends {other}, which is nowhere explained"),
+    }
+}
+
 /// The route of the document that this command asks, as `GET /api/v1/jobs/{id}`.
 fn route(document: &Value, curl: &Curl) -> String {
-    let path = curl.path.split('?').next().unwrap().replace("$JOB", "{id}").replace("$EXECUTION", "{id}");
+    let path = curl.path.split('?').next().unwrap();
+    let path = PLACEHOLDERS.iter().fold(path.to_owned(), |path, name| path.replace(name, "{id}"));
     let method = curl.method.replace("HEAD", "GET").to_lowercase();
     assert!(document["paths"][&path][&method].is_object(), "no route for {curl:?}");
     format!("{} {path}", method.to_uppercase())
@@ -174,25 +207,26 @@ async fn every_route_has_a_command_in_the_docs_and_every_command_works() {
         // Each command has a server of its own, so that none depends on what another did.
         let desk = Desk::new();
         let scene = Scene::set(&desk).await;
-        let execution = format!("{}-0", scene.ended);
-        let filled = |text: &str| {
-            let text = text.replace("$JOB", &scene.ended.to_string()).replace("$EXECUTION", &execution);
-            text.replace("$TOKEN", TOKEN)
-        };
-        let mut request = Request::builder().method(curl.method.as_str()).uri(filled(&curl.path));
+        let token = desk.token(beacon_domain::Scope::Read).await;
+        let ids = [
+            ("$JOB", scene.ended.to_string()),
+            ("$EXECUTION", format!("{}-0", scene.ended)),
+            ("$FAILED", format!("{}-1", scene.ended)),
+            ("$TOKEN_ID", token.id().to_owned()),
+            ("$TOKEN", TOKEN.to_owned()),
+            ("$KID", "test".to_owned()),
+            ("$ENDPOINT", "us-east%2Fm".to_owned()),
+        ];
+        let filled = |text: &str| ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(name, id));
+        let path = filled(&curl.path);
+        let mut request = Request::builder().method(curl.method.as_str()).uri(&path);
         for (name, value) in &curl.headers {
             request = request.header(name, filled(value));
         }
-        let signed = desk.signed(&SpecBuilder::new("fresh").regions(&["US", "EU"]));
-        let body = match curl.body.as_deref() {
-            None => Body::empty(),
-            Some("job.signed.json") => Body::from(signed),
-            Some("wrapped.json") => {
-                let job: Value = serde_json::from_slice(&signed).unwrap();
-                Body::from(serde_json::json!({ "jobspec": job }).to_string())
-            }
-            Some(other) => panic!("docs/API.md sends {other}, which is nowhere explained"),
-        };
+        if curl.signed {
+            request = desk.sign(request, &beacon_testkit::test_key(), &path, "nonce");
+        }
+        let body = curl.body.as_deref().map_or_else(Body::empty, |name| Body::from(body_of(&desk, name)));
         let answer = desk.send(request.body(body).unwrap()).await;
         let good = answer.status.is_success() || answer.status == 304;
         assert!(good, "{curl:?}: {} {}", answer.status, answer.body);

@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf};
 
 use axum::body::Body;
+use beacon_domain::{JobId, Scope, TokenSecret};
 use beacon_testkit::SpecBuilder;
 use http::Request;
 use serde_json::{Value, json};
@@ -14,8 +15,17 @@ use crate::{
 };
 
 /// Headers whose values are part of what is promised.
-const PROMISED: [&str; 6] =
-    ["content-type", "allow", "location", "cache-control", "content-disposition", "content-security-policy"];
+const PROMISED: [&str; 9] = [
+    "content-type",
+    "allow",
+    "location",
+    "cache-control",
+    "content-disposition",
+    "content-security-policy",
+    "idempotency-replayed",
+    "retry-after",
+    "www-authenticate",
+];
 
 struct Case {
     name: &'static str,
@@ -132,6 +142,58 @@ fn writes(desk: &Desk, scene: &Scene) -> Vec<Case> {
     ]
 }
 
+/// What steers, after the scene's running job was cancelled.
+fn steering(scene: &Scene, read: &TokenSecret) -> Vec<Case> {
+    let token = format!("Bearer {TOKEN}");
+    let post = |name, path: String| ask(name, "POST", &path, &[("authorization", &token)], "");
+    let job = |id: JobId, deed: &str| format!("/api/v1/jobs/{id}/{deed}");
+    let keyed = [("authorization", token.as_str()), ("idempotency-key", "k")];
+    let retry = |name, path: &str| ask(name, "POST", path, &keyed, "");
+    let narrow = format!("Bearer {}", read.reveal());
+    let odd = [("signature-input", "beacon=()"), ("signature", "x")];
+    vec![
+        post("pause", job(scene.ended, "pause")),
+        post("resume", job(scene.ended, "resume")),
+        retry("retry_failed", &job(scene.ended, "retry-failed")),
+        retry("retry_failed_again", &job(scene.ended, "retry-failed")),
+        retry("error_idempotency_key_reused", &job(scene.running, "retry-failed")),
+        post("error_already_retried", job(scene.ended, "retry-failed")),
+        post("retry_execution", format!("/api/v1/executions/{}-1/retry", scene.running)),
+        post("error_not_failed", format!("/api/v1/executions/{}-0/retry", scene.running)),
+        ask("error_scope", "POST", &job(scene.ended, "pause"), &[("authorization", &narrow)], ""),
+        ask("error_signature_input", "POST", &job(scene.ended, "pause"), &odd, ""),
+    ]
+}
+
+fn administration() -> Vec<Case> {
+    let token = format!("Bearer {TOKEN}");
+    let admin = |name, method: &str, path: &str, body: &'static str| {
+        ask(name, method, &format!("/api/v1/admin/{path}"), &[("authorization", &token)], body)
+    };
+    let key = r#"{"kid":"new","public_key":"IVL40Zt5HSRFMkLhXy6rbLfP+ntqXtMAl5YOBpiB2xI="}"#;
+    vec![
+        admin("admin_key_add", "POST", "keys", key),
+        admin("admin_key_revoke", "DELETE", "keys/new", ""),
+        admin("admin_keys", "GET", "keys", ""),
+        admin("error_name_taken", "POST", "keys", key),
+        admin("error_invalid_key", "POST", "keys", r#"{"kid":"a","public_key":"AAAA"}"#),
+        admin("error_key_not_found", "DELETE", "keys/nobody", ""),
+        admin("admin_quota_set", "PUT", "quotas/test", r#"{"jobs_per_day":5}"#),
+        admin("admin_quota", "GET", "quotas/test", ""),
+        admin("admin_quota_back", "DELETE", "quotas/test", ""),
+        admin("error_invalid_body", "PUT", "quotas/test", r#"{"jobs":5}"#),
+        admin("admin_endpoint_set", "PUT", "endpoints/us-east%2Fm", r#"{"limit":0,"reset_breaker":true}"#),
+        admin("admin_endpoint", "GET", "endpoints/us-east%2Fm", ""),
+        admin("error_limit_too_high", "PUT", "endpoints/us-east%2Fm", r#"{"limit":9}"#),
+        admin("error_endpoint_not_found", "GET", "endpoints/nowhere", ""),
+        admin("admin_tokens", "GET", "tokens", ""),
+        admin("error_token_not_found", "DELETE", "tokens/beacon_00000000", ""),
+        admin("admin_audit", "GET", "audit?limit=2", ""),
+        admin("admin_stuck", "GET", "stuck", ""),
+        admin("admin_workers", "GET", "workers", ""),
+    ]
+}
+
 fn errors(scene: &Scene) -> Vec<Case> {
     let job = |rest: &str| format!("/api/v1/jobs/{}{rest}", scene.running);
     let nobody = "0".repeat(32);
@@ -155,7 +217,9 @@ fn errors(scene: &Scene) -> Vec<Case> {
 
 async fn check_all(desk: &Desk) {
     let scene = Scene::set(desk).await;
+    let read = desk.token(Scope::Read).await;
     let cases = reads(&scene).into_iter().chain(errors(&scene)).chain(writes(desk, &scene));
+    let cases = cases.chain(steering(&scene, &read)).chain(administration());
     let mut differences = Vec::new();
     for Case { name, request } in cases {
         let answer = desk.send(request).await;

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod abuse;
+mod access;
+mod admin;
 mod desk;
 mod documents;
 mod events;
@@ -9,6 +12,8 @@ mod exports;
 mod golden;
 mod jobs;
 mod large;
+mod repeats;
 mod requests;
+mod retries;
 mod scene;
 mod submit;

@@ -1,0 +1,50 @@
+//! The server of the services: what a head may hold, and that it tells who asks.
+
+use std::{
+    future::pending,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
+
+use axum::{Router, extract::ConnectInfo, routing::get};
+use beacon_domain::SystemClock;
+use tokio::net::TcpListener;
+
+/// What a server answers to a request with so many more headers of this length.
+async fn answer(headers: usize, length: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
+    let router = Router::new().route("/", get(who));
+    let clock = Arc::new(SystemClock::new());
+    let server = tokio::spawn(beacon_boot::serve(listener, router, clock, pending()));
+    let asked = tokio::task::spawn_blocking(move || {
+        let more: String = (0..headers).map(|n| format!("x-{n}: {}\r\n", "v".repeat(length))).collect();
+        let mut stream = TcpStream::connect(address).unwrap();
+        // The server may hang up before it has read everything.
+        let _ = stream.write_all(format!("GET / HTTP/1.1\r\nconnection: close\r\n{more}\r\n").as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    });
+    let answer = asked.await.unwrap();
+    server.abort();
+    answer
+}
+
+#[tokio::test]
+async fn a_request_is_told_from_where_it_came() {
+    let answer = answer(1, 1).await;
+
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("127.0.0.1"), "{answer}");
+}
+
+// A7
+#[tokio::test]
+async fn a_flood_of_headers_is_refused() {
+    assert!(answer(63, 100).await.starts_with("HTTP/1.1 200"));
+    for flood in [answer(65, 1).await, answer(2, 32 * 1024).await] {
+        assert!(flood.starts_with("HTTP/1.1 431"), "{flood}");
+    }
+}

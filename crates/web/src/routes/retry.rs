@@ -1,0 +1,201 @@
+//! Trying failed executions again, as a new job of the next generation. The first one stays as it ended (L4).
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{extract::State, response::Response};
+use beacon_domain::{
+    Accepted as Taken, CellFilter, CellView, ExecutionState, JobId, JobState, JobSummary, Plan,
+};
+use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, plan};
+use beacon_spec::{Freshness, ModelId, QuestionId, Region, SignedSpec, Timestamp, VerifiedSpec, verify};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    access::Steerer,
+    api::App,
+    error::ApiError,
+    extract::{ExecutionPath, JobPath},
+    idempotency::{Done, Once},
+    limits::CELLS_AT_ONCE,
+    shapes::{Links, names},
+};
+
+/// A job that tries failed executions of another one again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Retry {
+    #[schema(value_type = names::JobId)]
+    id: JobId,
+    /// The same as `id`.
+    #[schema(value_type = names::JobId)]
+    job_id: JobId,
+    /// The job whose executions it tries again.
+    #[schema(value_type = names::JobId)]
+    retry_of: JobId,
+    /// 1 for the first retry of a job.
+    generation: u32,
+    #[schema(value_type = names::JobState)]
+    state: JobState,
+    /// How many executions it has.
+    executions: usize,
+    /// When it ends whatever happens.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deadline: Option<Timestamp>,
+    links: Links,
+}
+
+type Cells = HashSet<(QuestionId, ModelId, Region, u32)>;
+
+/// Generations that are tried before a crowd of others is told of.
+const TRIES: u32 = 8;
+
+/// Tries all failed executions of an ended job again, as a new job
+///
+/// The bytes that were signed are verified again, except for their age; a key that was revoked meanwhile is refused.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry-failed", tag = "jobs", operation_id = "retry_failed",
+    params(("id" = inline(names::JobId), Path, description = "The job")),
+    security(("token" = []), ("signature" = [])),
+    responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
+pub(crate) async fn failed(
+    State(app): State<Arc<App>>,
+    JobPath(job): JobPath,
+    once: Once,
+    steerer: Steerer,
+) -> Result<Response, ApiError> {
+    let job = steerer.job(&app, job).await?;
+    once.run(&app, steerer.caller.name(), &steerer.body, retry_failed(&app, &job, &steerer)).await
+}
+
+/// Tries one failed execution again, as a new job of this execution alone
+#[utoipa::path(post, path = "/api/v1/executions/{id}/retry", tag = "executions",
+    operation_id = "retry_execution",
+    params(("id" = inline(names::ExecutionId), Path, description = "The execution")),
+    security(("token" = []), ("signature" = [])),
+    responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
+pub(crate) async fn one(
+    State(app): State<Arc<App>>,
+    ExecutionPath(id): ExecutionPath,
+    once: Once,
+    steerer: Steerer,
+) -> Result<Response, ApiError> {
+    let job = steerer
+        .job(&app, id.job)
+        .await
+        .map_err(|error| if error.is_not_found() { ApiError::no_execution() } else { error })?;
+    once.run(&app, steerer.caller.name(), &steerer.body, retry_one(&app, &job, id.n, &steerer)).await
+}
+
+async fn retry_failed(app: &Arc<App>, job: &JobSummary, steerer: &Steerer) -> Result<Done, ApiError> {
+    if !job.state.is_terminal() {
+        return Err(conflict(
+            "job_open",
+            "the job has not ended yet; wait, cancel it, or retry single executions",
+        ));
+    }
+    let next = JobId::derive(&job.key, &job.name, job.generation + 1);
+    if app.api.view.job(next).await?.is_some() {
+        return Err(retried(next));
+    }
+    let cells = failed_cells(app, job.id).await?;
+    if cells.is_empty() {
+        return Err(conflict("nothing_failed", "nothing failed or timed out in this job"));
+    }
+    steerer.caller.note(app, "job.retry", job.id.to_string(), None).await?;
+    let (spec, plan) = prepared(app, job.id, cells).await?;
+    match submitted(app, job, job.generation + 1, spec, plan).await? {
+        Some(retry) => Done::new(StatusCode::ACCEPTED, &retry),
+        None => Err(retried(next)),
+    }
+}
+
+async fn retry_one(app: &Arc<App>, job: &JobSummary, n: u32, steerer: &Steerer) -> Result<Done, ApiError> {
+    let filter = CellFilter { after: n.checked_sub(1), limit: 1, ..CellFilter::default() };
+    let cells = app.api.board.cells(job.id, filter).await?.items;
+    let cell = cells.into_iter().find(|cell| cell.n == n).ok_or_else(ApiError::no_execution)?;
+    if !has_failed(cell.state) {
+        let message =
+            format!("the execution is {}; only failed and timed_out ones are tried again", cell.state);
+        return Err(conflict("not_failed", message));
+    }
+    steerer.caller.note(app, "execution.retry", format!("{}-{n}", job.id), None).await?;
+    let (spec, plan) = prepared(app, job.id, Cells::from([name(cell)])).await?;
+    let mut generation = job.generation + 1;
+    for _ in 0..TRIES {
+        while app.api.view.job(JobId::derive(&job.key, &job.name, generation)).await?.is_some() {
+            generation += 1;
+        }
+        // Somebody else may have taken this generation just now.
+        if let Some(retry) = submitted(app, job, generation, spec.clone(), plan.clone()).await? {
+            return Done::new(StatusCode::ACCEPTED, &retry);
+        }
+    }
+    Err(conflict("too_many_retries", "many retries of this job begin at once; try again in a second"))
+}
+
+/// Writes the new job; nothing if another one has its generation.
+async fn submitted(
+    app: &App,
+    job: &JobSummary,
+    generation: u32,
+    spec: VerifiedSpec,
+    plan: Plan,
+) -> Result<Option<Retry>, ApiError> {
+    let api = &app.api;
+    let (weight, executions) = (spec.weight(), plan.executions.len());
+    let submission = Submission { generation, retry_of: Some(job.id), weight, nonce_must_be_new: false };
+    let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
+    let Taken::New(id) = desk.submit(&api.catalog, (spec, plan), submission).await? else { return Ok(None) };
+    Ok(Some(Retry {
+        id,
+        job_id: id,
+        retry_of: job.id,
+        generation,
+        state: JobState::Queued,
+        executions,
+        deadline: api.view.job(id).await?.map(|job| job.deadline),
+        links: Links::of(id),
+    }))
+}
+
+/// The signed bytes, verified again, and the plan of these cells.
+async fn prepared(app: &Arc<App>, job: JobId, cells: Cells) -> Result<(VerifiedSpec, Plan), ApiError> {
+    let bytes = app.api.operations.spec_bytes(job).await?;
+    let shared = Arc::clone(app);
+    let prepared = tokio::task::spawn_blocking(move || {
+        let api = &shared.api;
+        let spec = verify(SignedSpec::new(bytes)?, api.keys.as_ref(), api.clock.now(), Freshness::NotedOnly)?;
+        let options = PlanOptions { batching: api.batching, unserved: Unserved::Refuse, only: Some(cells) };
+        let plan = plan(spec.spec(), &api.catalog, &options)?;
+        Ok::<_, ApiError>((spec, plan))
+    });
+    prepared.await.map_err(ApiError::internal)?
+}
+
+async fn failed_cells(app: &App, job: JobId) -> Result<Cells, ApiError> {
+    let (mut cells, mut after) = (Cells::new(), None);
+    loop {
+        let states = vec![ExecutionState::Failed, ExecutionState::TimedOut];
+        let filter = CellFilter { states, after, limit: CELLS_AT_ONCE, ..CellFilter::default() };
+        let page = app.api.board.cells(job, filter).await?;
+        cells.extend(page.items.into_iter().map(name));
+        let Some(next) = page.next else { return Ok(cells) };
+        after = Some(next.parse().map_err(ApiError::internal)?);
+    }
+}
+
+fn name(cell: CellView) -> (QuestionId, ModelId, Region, u32) {
+    (cell.question, cell.model, cell.region, cell.run)
+}
+
+const fn has_failed(state: ExecutionState) -> bool {
+    matches!(state, ExecutionState::Failed | ExecutionState::TimedOut)
+}
+
+fn retried(by: JobId) -> ApiError {
+    conflict("already_retried", format!("job {by} tries it again; look at that one, or retry that one"))
+}
+
+fn conflict(code: &str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, code, message)
+}

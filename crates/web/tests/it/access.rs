@@ -1,0 +1,114 @@
+//! Who may do what: scopes, signed requests, reads that need a token, and the trail of it.
+
+use std::time::Duration;
+
+use beacon_domain::Scope;
+use beacon_spec::SigningKey;
+use beacon_testkit::{SpecBuilder, test_key};
+
+use crate::desk::{Desk, TOKEN};
+
+// A1
+#[tokio::test]
+async fn a_token_allows_its_scope_until_it_is_revoked() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("job")).await;
+    let pause = format!("/api/v1/jobs/{job}/pause");
+    let [read, operate, admin] =
+        [desk.token(Scope::Read).await, desk.token(Scope::Operate).await, desk.token(Scope::Admin).await];
+
+    assert_eq!(desk.ask("POST", &pause, read.reveal(), "").await.refusal(), (403, "scope_too_narrow"));
+    assert_eq!(desk.ask("POST", &pause, operate.reveal(), "").await.body["paused_by"], operate.id());
+    let keys = async |token: &str| desk.ask("GET", "/api/v1/admin/keys", token, "").await;
+    assert_eq!(keys(operate.reveal()).await.refusal(), (403, "scope_too_narrow"));
+    assert_eq!(keys(admin.reveal()).await.status, 200);
+    let revoke = format!("/api/v1/admin/tokens/{}", operate.id());
+    assert_eq!(desk.ask("DELETE", &revoke, admin.reveal(), "").await.status, 204);
+    assert_eq!(desk.ask("POST", &pause, operate.reveal(), "").await.refusal(), (401, "wrong_token"));
+}
+
+#[tokio::test]
+async fn a_token_that_was_revoked_elsewhere_is_refused_within_five_seconds() {
+    let desk = Desk::new();
+    let token = desk.token(Scope::Admin).await;
+    let workers = async || desk.ask("GET", "/api/v1/admin/workers", token.reveal(), "").await;
+    assert_eq!(workers().await.status, 200);
+
+    desk.operations.revoke_token(token.id().to_owned(), desk.now()).await.unwrap();
+    desk.clock.advance(Duration::from_secs(5));
+
+    assert_eq!(workers().await.refusal(), (401, "wrong_token"));
+}
+
+// A1
+#[tokio::test]
+async fn reads_need_a_token_where_the_configuration_says_so() {
+    let desk = Desk::with(|api| api.require_token_to_read = true);
+    let read = desk.token(Scope::Read).await;
+
+    assert_eq!(desk.get("/api/v1/jobs").await.refusal(), (401, "token_required"));
+    assert_eq!(desk.get("/metrics").await.refusal(), (401, "token_required"));
+    assert_eq!(desk.ask("GET", "/api/v1/jobs", read.reveal(), "").await.status, 200);
+    assert_eq!(desk.get("/ready").await.status, 200);
+    desk.accepted(&SpecBuilder::new("a signature is enough to submit")).await;
+}
+
+// A1
+#[tokio::test]
+async fn a_key_steers_what_it_submitted_and_each_signature_once() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("mine")).await;
+    let path = format!("/api/v1/jobs/{job}/pause");
+
+    let paused = desk.post_signed(&path, &test_key(), "n-1").await;
+    let again = desk.post_signed(&path, &test_key(), "n-1").await;
+    let stranger = desk.post_signed(&path, &SigningKey::from_seed([7; 32]), "n-2").await;
+    let elsewhere = desk.sign(http::Request::post(&path), &test_key(), &format!("{path}x"), "n-3");
+    let elsewhere = desk.send(elsewhere.body(axum::body::Body::empty()).unwrap()).await;
+    let with_body = desk.sign(http::Request::post(&path), &test_key(), &path, "n-4");
+    let with_body = desk.send(with_body.body(axum::body::Body::from("{}")).unwrap()).await;
+
+    assert_eq!((&paused.body["changed"], &paused.body["paused_by"]), (&true.into(), &"key test".into()));
+    assert_eq!(again.refusal(), (409, "nonce_replayed"));
+    assert_eq!(stranger.refusal(), (403, "trust_violation:unknown"));
+    assert_eq!(elsewhere.refusal(), (403, "signature_mismatch"));
+    assert_eq!(with_body.refusal(), (403, "signature_mismatch"));
+}
+
+// A1
+#[tokio::test]
+async fn a_key_does_not_steer_what_another_submitted() {
+    let other = SigningKey::from_seed([7; 32]);
+    let entries = serde_json::json!([
+        { "kid": "ring", "public_key": test_key().public_key_base64() },
+        { "kid": "other", "public_key": other.public_key_base64() },
+    ]);
+    let ring = beacon_spec::KeyRing::parse(entries.to_string().as_bytes()).unwrap();
+    let desk = Desk::with(|api| api.keys = std::sync::Arc::new(ring));
+    let job = desk.accepted(&SpecBuilder::new("mine")).await;
+
+    for (n, deed) in ["cancel", "pause", "resume", "retry-failed"].into_iter().enumerate() {
+        let answer = desk.post_signed(&format!("/api/v1/jobs/{job}/{deed}"), &other, &format!("n-{n}")).await;
+        assert_eq!(answer.refusal(), (403, "not_your_job"), "{deed}");
+    }
+    let retry = desk.post_signed(&format!("/api/v1/executions/{job}-0/retry"), &other, "n-9").await;
+    assert_eq!(retry.refusal(), (403, "not_your_job"));
+    assert_eq!(desk.view.job(job).await.unwrap().unwrap().state.as_str(), "queued");
+}
+
+#[tokio::test]
+async fn the_trail_tells_who_changed_what_by_which_request() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("job")).await;
+    let token = desk.token(Scope::Operate).await;
+
+    let done = desk.ask("POST", &format!("/api/v1/jobs/{job}/cancel"), token.reveal(), "").await;
+    let trail = desk.ask("GET", "/api/v1/admin/audit", TOKEN, "").await;
+
+    let entry = &trail.body["entries"][0];
+    assert_eq!((&entry["who"], &entry["action"]), (&token.id().into(), &"job.cancel".into()));
+    assert_eq!(
+        (&entry["subject"], &entry["request_id"]),
+        (&job.to_string().into(), &done.request_id().into())
+    );
+}

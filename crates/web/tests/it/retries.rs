@@ -1,0 +1,63 @@
+//! Trying failed executions again.
+
+use beacon_domain::JobId;
+use serde_json::json;
+
+use crate::{
+    desk::{Answer, Desk, TOKEN},
+    scene::Scene,
+};
+
+async fn retry(desk: &Desk, job: JobId) -> Answer {
+    desk.ask("POST", &format!("/api/v1/jobs/{job}/retry-failed"), TOKEN, "").await
+}
+
+// L4
+#[tokio::test]
+async fn what_failed_is_a_new_job_and_the_first_one_stays() {
+    let desk = Desk::new();
+    let scene = Scene::set(&desk).await;
+
+    let answer = retry(&desk, scene.ended).await;
+
+    assert_eq!((answer.status.as_u16(), &answer.body["executions"]), (202, &json!(1)), "{}", answer.body);
+    assert_eq!(
+        (&answer.body["generation"], &answer.body["retry_of"]),
+        (&json!(1), &json!(scene.ended.to_string()))
+    );
+    let cells = desk.get(&format!("/api/v1/jobs/{}/executions", answer.job_id())).await;
+    assert_eq!(cells.body["executions"][0]["region"], "eu-west", "{}", cells.body);
+    assert_eq!(desk.view.job(scene.ended).await.unwrap().unwrap().counts.failed, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_is_open_whole_or_retried_already_is_not_retried() {
+    let desk = Desk::new();
+    let scene = Scene::set(&desk).await;
+    let first = retry(&desk, scene.ended).await;
+
+    let again = retry(&desk, scene.ended).await;
+    desk.cancel(&first.job_id(), Some(TOKEN)).await;
+    let nothing = retry(&desk, first.job_id().parse().unwrap()).await;
+
+    assert_eq!(retry(&desk, scene.running).await.refusal(), (409, "job_open"));
+    assert_eq!(again.refusal(), (409, "already_retried"));
+    assert!(again.body["error"]["message"].as_str().unwrap().contains(&first.job_id()));
+    assert_eq!(nothing.refusal(), (409, "nothing_failed"), "what was cancelled has not failed");
+}
+
+#[tokio::test]
+async fn one_failed_execution_is_tried_alone_also_while_its_job_runs() {
+    let desk = Desk::new();
+    let scene = Scene::set(&desk).await;
+    let one = async |n: u32| {
+        desk.ask("POST", &format!("/api/v1/executions/{}-{n}/retry", scene.running), TOKEN, "").await
+    };
+
+    let (first, second) = (one(1).await, one(1).await);
+
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202), "{}", first.body);
+    assert_eq!((&first.body["generation"], &second.body["generation"]), (&json!(1), &json!(2)));
+    assert_eq!(one(0).await.refusal(), (409, "not_failed"));
+    assert_eq!(one(99).await.refusal(), (404, "execution_not_found"));
+}
