@@ -17,7 +17,7 @@ const TOLD: usize = 100;
 
 /// Takes the lines of an export one by one, in bounded memory. Lines are judged as values that arrived, so that a
 /// member that nobody knows is signed content too (P1).
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RecordsCheck {
     line: usize,
     receipts: u32,
@@ -33,7 +33,7 @@ pub struct RecordsCheck {
 }
 
 /// What all records of a job share. The caller may know it from elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Common {
     runner_key: Option<String>,
     spec_digest: Option<Sha256Digest>,

@@ -17,6 +17,7 @@ use self::{
 };
 use super::{
     keys, line, remark,
+    verify::records::signed_by,
     watch::{Watched, until_end},
 };
 use crate::{
@@ -38,6 +39,7 @@ pub(crate) async fn smoke(command: &args::Smoke, as_json: bool) -> anyhow::Resul
         Some(file) => keys::secret(file)?,
         None => SigningKey::from_seed_base64(EXAMPLE_KEY.trim()).context("the example key")?,
     };
+    let check = signed_by(command.runner_key.as_deref())?;
     let server = server::on(&command.on)?;
     let signed = sign(&key, server.clock.as_ref())?;
     let submitted = match server.client.submit(signed.bytes.clone(), Unserved::Refuse).await {
@@ -60,8 +62,7 @@ pub(crate) async fn smoke(command: &args::Smoke, as_json: bool) -> anyhow::Resul
         return Ok(ExitCode::from(exit::STOPPED));
     }
     await_close(&server, job).await?;
-    let runner_key = command.runner_key.as_deref();
-    let evidence = server.patiently(|| Evidence::gather(&server, &signed, &submitted, runner_key)).await?;
+    let evidence = server.patiently(|| Evidence::gather(&server, &signed, &submitted, check.clone())).await?;
     tell(&evidence, &checklist(&evidence), as_json)
 }
 

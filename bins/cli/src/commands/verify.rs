@@ -1,7 +1,7 @@
 //! `beacon verify`: a signed job, or exported receipts, checked offline.
 
 mod difference;
-mod records;
+pub(super) mod records;
 
 use std::{
     fs::File,

@@ -65,7 +65,7 @@ impl Evidence {
         server: &Server,
         signed: &SignedText,
         submitted: &Submitted,
-        runner_key: Option<&str>,
+        check: RecordsCheck,
     ) -> Result<Self, ClientError> {
         let (client, id) = (&server.client, submitted.job_id);
         let mut results = Vec::new();
@@ -74,10 +74,7 @@ impl Evidence {
             Ok(())
         });
         client.results(id, ResultsFormat::Jsonl, &mut lines).await?;
-        let mut check = RecordsCheck::new().about(Sha256Digest::of(&signed.bytes));
-        if let Some(key) = runner_key {
-            check = check.signed_by(key);
-        }
+        let mut check = check.about(Sha256Digest::of(&signed.bytes));
         let mut lines = LineWriter::new(|line: &[u8]| {
             check.push(line);
             Ok(())

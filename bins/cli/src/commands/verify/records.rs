@@ -26,18 +26,20 @@ pub(super) fn is_record(line: &[u8]) -> bool {
 /// Checks the first line and all that follow.
 pub(super) fn check(command: &args::Verify, first: &[u8], rest: impl BufRead) -> anyhow::Result<Checked> {
     anyhow::ensure!(command.canonical.is_none(), "--canonical is for signed jobs, and these are receipts");
-    let mut check = RecordsCheck::new();
+    let mut check = signed_by(command.runner_key.as_deref())?;
     if let Some(job) = &command.job {
         check = check.about(Sha256Digest::of(&read_bounded(job, LIMIT).context("the job of the receipts")?));
-    }
-    if let Some(key) = &command.runner_key {
-        let no_key =
-            |why| anyhow::anyhow!("--runner-key {key:?} {why}; `beacon runner-key` prints the runner's");
-        check = check.signed_by(key).map_err(no_key)?;
     }
     check.push(first);
     push_all(&mut check, rest).with_context(|| format!("cannot read all of {}", command.file.display()))?;
     Ok(report(&check.finish(), command))
+}
+
+/// A check that wants this runner's key, as `--runner-key` gave it, or takes any.
+pub(in crate::commands) fn signed_by(runner_key: Option<&str>) -> anyhow::Result<RecordsCheck> {
+    let Some(key) = runner_key else { return Ok(RecordsCheck::new()) };
+    let no_key = |why| anyhow::anyhow!("--runner-key {key:?} {why}; `beacon runner-key` prints the runner's");
+    RecordsCheck::new().signed_by(key).map_err(no_key)
 }
 
 fn push_all(check: &mut RecordsCheck, mut lines: impl BufRead) -> io::Result<()> {
