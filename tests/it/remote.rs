@@ -175,7 +175,9 @@ fn the_smoke_test_holds_on_a_sound_deployment() {
 
     let first = deployment.remote(&[&smoke[..], &[runner]].concat(), None);
     let second = deployment.remote(&[&smoke[..], &[runner, "--json"]].concat(), None);
-    let other = deployment.remote(&[&smoke[..], &["another"]].concat(), None);
+    // The public key of RFC 8032, section 7.1, test 1.
+    let another = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let other = deployment.remote(&[&smoke[..], &[another]].concat(), None);
 
     assert_eq!(first.code, Some(0), "{}{}", first.stdout, first.stderr);
     assert_eq!(first.stdout.matches("ok  ").count(), 10, "{}", first.stdout);

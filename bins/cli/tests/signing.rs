@@ -256,7 +256,9 @@ fn exported_receipts_are_checked_against_their_close_their_job_and_the_runners_k
 
     let good = check(&["good.jsonl", "--runner-key", key, "--job", "job.txt"], 0);
     check(&["cut.jsonl"], 1);
-    check(&["good.jsonl", "--runner-key", "another"], 5);
+    // The public key of RFC 8032, section 7.1, test 1.
+    let another = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    check(&["good.jsonl", "--runner-key", another], 5);
     check(&["good.jsonl", "--job", "job.json"], 4);
 
     assert_eq!(

@@ -44,19 +44,26 @@ fn every_reference_in_the_document_leads_somewhere_and_every_operation_has_its_o
     let document = document();
     let mut names = BTreeSet::new();
 
-    fn references(value: &Value, found: &mut Vec<String>) {
+    fn references(value: &Value, place: &str, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => {
                 found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                members.values().for_each(|member| references(member, found));
+                members
+                    .iter()
+                    .for_each(|(name, member)| references(member, &format!("{place}/{name}"), found));
             }
-            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-            Value::Null => panic!("null stands for nothing in the document"),
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(n, item)| references(item, &format!("{place}/{n}"), found));
+            }
+            Value::Null => panic!("null stands for nothing at {place}"),
             _ => {}
         }
     }
     let mut found = Vec::new();
-    references(&document, &mut found);
+    references(&document, "", &mut found);
 
     assert!(!found.is_empty());
     for reference in found {

@@ -170,7 +170,7 @@ fn administration() -> Vec<Case> {
     let admin = |name, method: &str, path: &str, body: &'static str| {
         ask(name, method, &format!("/api/v1/admin/{path}"), &[("authorization", &token)], body)
     };
-    let key = r#"{"kid":"new","public_key":"IVL40Zt5HSRFMkLhXy6rbLfP+ntqXtMAl5YOBpiB2xI="}"#;
+    let key = r#"{"kid":"new","public_key":"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="}"#;
     vec![
         admin("admin_key_add", "POST", "keys", key),
         admin("admin_key_revoke", "DELETE", "keys/new", ""),

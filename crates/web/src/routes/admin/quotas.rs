@@ -19,7 +19,7 @@ use crate::{
 /// What a key may have; what is null or left out is not limited.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = Quota)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct QuotaShape {
     /// Executions that are not terminal, over all its jobs.
     open_executions: Option<u32>,
