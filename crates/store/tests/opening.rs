@@ -32,6 +32,28 @@ fn a_file_that_is_no_database_is_named() {
     assert!(error.to_string().contains("not a SQLite database"), "{error}");
 }
 
+#[tokio::test]
+async fn a_file_of_the_first_schema_is_brought_up_to_date_by_a_run_and_by_nobody_else() {
+    const FIRST: &str = include_str!("../../../migrations/sqlite/0001_init.sql");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beacon.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(&format!(
+        "{FIRST}; PRAGMA user_version = 1; INSERT INTO endpoints (id) VALUES ('us-east/m')"
+    ))
+    .unwrap();
+    drop(old);
+
+    let reader = SqliteStore::open(&path, OpenMode::Shared).unwrap_err();
+    let store = SqliteStore::open(&path, OpenMode::Run).unwrap();
+
+    assert!(reader.to_string().contains("the next `beacon run` on it brings it up to date"), "{reader}");
+    let spec = SpecBuilder::new("new").verified();
+    let clock = ManualClock::new();
+    store.accept(accept(spec, Batching::Endpoint, clock.now())).await.unwrap();
+    assert_eq!(store.claim(claim(&["us-east/m"], 1, clock.now())).await.unwrap().leases.len(), 1);
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
