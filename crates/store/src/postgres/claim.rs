@@ -74,14 +74,10 @@ impl Work for ClaimWork<'_> {
             }
             claimed.started = self.started(tx, &chosen, &frozen, &batches).await?;
             let (moved, now) = (moved(&chosen), At::from(self.claim.now));
-            let last = async {
-                if known {
-                    moved.change(tx, Some(now)).await?;
-                } else {
-                    moved.write(tx, Some(now)).await?;
-                }
-                rooms.write(tx).await
+            let counts = async {
+                if known { moved.change(tx, Some(now)).await } else { moved.write(tx, Some(now)).await }
             };
+            let last = async { futures::try_join!(counts, rooms.write(tx)) };
             tx.finish(last).await?;
             self.core.note_started(moved.batches());
             claimed.leases = chosen
