@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use beacon_domain::{
-    Acceptance, Batching, CancelReason, Clock, JobFilter, JobId, JobStore, JobView, StoreError, WorkQueue,
+    Acceptance, Accepted, Batching, CancelReason, Clock, JobFilter, JobId, JobStore, JobView, StoreError,
+    WorkQueue,
 };
 use beacon_store::{MemoryStore, OpenMode, SqliteStore};
-use beacon_testkit::{ManualClock, SpecBuilder, accept, claim};
+use beacon_testkit::{ManualClock, SpecBuilder, accept, claim, completed, failed, retry};
 
 #[tokio::test]
 async fn a_second_runner_is_refused_and_a_reader_is_not() {
@@ -52,6 +53,42 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date_by_a_run_and_by_nobody
     let clock = ManualClock::new();
     store.accept(accept(spec, Batching::Endpoint, clock.now())).await.unwrap();
     assert_eq!(store.claim(claim(&["us-east/m"], 1, clock.now())).await.unwrap().leases.len(), 1);
+}
+
+/// L2: the second schema had every attempt in one table, and results WITHOUT ROWID.
+#[tokio::test]
+async fn what_a_file_of_the_second_schema_recorded_stays_as_it_was() {
+    const SECOND: &str = "
+        DROP VIEW every_attempt;
+        INSERT INTO attempts SELECT job, n, attempt ->> 'number', token, 0, attempt FROM results;
+        CREATE TABLE old (job INTEGER NOT NULL, n INTEGER NOT NULL, answer TEXT, error TEXT, receipt TEXT,
+            receipt_hash BLOB, PRIMARY KEY (job, n)) WITHOUT ROWID;
+        INSERT INTO old SELECT job, n, answer, error, receipt, receipt_hash FROM results;
+        DROP TABLE results;
+        ALTER TABLE old RENAME TO results;
+        PRAGMA user_version = 2";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("beacon.db");
+    let store = SqliteStore::open(&path, OpenMode::Run).unwrap();
+    let clock = ManualClock::new();
+    let spec = SpecBuilder::new("old").questions(&["a", "b"]).verified();
+    let accepted = store.accept(accept(spec, Batching::Endpoint, clock.now())).await.unwrap();
+    let Accepted::New(job) = accepted else { panic!("{accepted:?}") };
+    let leases = store.claim(claim(&["us-east/m"], 2, clock.now())).await.unwrap().leases;
+    store.record(vec![retry(&leases[0], clock.now(), clock.now())], clock.now()).await.unwrap();
+    let again = store.claim(claim(&["us-east/m"], 2, clock.now())).await.unwrap().leases.remove(0);
+    let ends = vec![completed(&again, clock.now()), failed(&leases[1], clock.now())];
+    store.record(ends, clock.now()).await.unwrap();
+    let records = store.records(job, None, 10).await.unwrap();
+    let leaves = store.receipt_leaves(job, None, 10).await.unwrap();
+    drop(store);
+    rusqlite::Connection::open(&path).unwrap().execute_batch(SECOND).unwrap();
+
+    let store = SqliteStore::open(&path, OpenMode::Run).unwrap();
+
+    assert_eq!(records.iter().map(|record| record.attempts.len()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(store.records(job, None, 10).await.unwrap(), records);
+    assert_eq!(store.receipt_leaves(job, None, 10).await.unwrap(), leaves);
 }
 
 #[test]

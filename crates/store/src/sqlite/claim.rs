@@ -141,8 +141,6 @@ impl Writer {
         const TAKE: &str = "-- claim::take
             UPDATE executions SET state = 'running', token = ?3, attempts = ?4, worker = ?5, lease_until = ?6,
                 started_at = coalesce(started_at, ?7) WHERE job = ?1 AND n = ?2";
-        const COUNT: &str = "-- claim::count
-            UPDATE batches SET queued = queued - 1, running = running + 1 WHERE job = ?1 AND b = ?2";
         let frozen = self.frozen(ready.job)?;
         let resumes = ready.resume.is_some() && ready.attempts > 0;
         let attempt = if resumes { ready.attempts } else { ready.attempts + 1 };
@@ -157,8 +155,7 @@ impl Writer {
             micros(expires_at),
             micros(claim.now)
         ])?;
-        self.connection.prepare_cached(COUNT)?.execute(params![ready.job, ready.batch])?;
-        let started = self.start_batch(&frozen, &ready, claim)?;
+        let started = self.count_in_batch(&frozen, &ready, claim)?;
         self.wake_job(frozen.id);
         let question = frozen.question(ready.batch as usize, 2)?;
         let request = CallRequest {
@@ -189,25 +186,28 @@ impl Writer {
         Ok((lease, started))
     }
 
-    /// The batch's and the job's first dispatch.
-    fn start_batch(
+    /// One queued execution of a batch runs; tells when it is the batch's, and maybe the job's, first.
+    fn count_in_batch(
         &self,
         frozen: &Frozen,
         ready: &Ready,
         claim: &Claim,
     ) -> Result<Option<BatchStarted>, Fault> {
-        const BATCH: &str = "-- claim::start_batch
-            UPDATE batches SET started_at = ?3 WHERE job = ?1 AND b = ?2 AND started_at IS NULL
-            RETURNING blocked + queued + running + completed + failed + cancelled + timed_out + unsupported,
-                (SELECT ended_at FROM batches AS earlier WHERE earlier.job = ?1 AND earlier.b = ?2 - 1)";
+        const UNSTARTED: &str = "-- claim::unstarted
+            SELECT blocked + queued + running + completed + failed + cancelled + timed_out + unsupported,
+                (SELECT ended_at FROM batches AS earlier WHERE earlier.job = ?1 AND earlier.b = ?2 - 1)
+            FROM batches WHERE job = ?1 AND b = ?2 AND started_at IS NULL";
+        const COUNT: &str = "-- claim::count
+            UPDATE batches SET queued = queued - 1, running = running + 1, started_at = coalesce(started_at, ?3)
+            WHERE job = ?1 AND b = ?2";
         const JOB: &str = "-- claim::start_job
             UPDATE jobs SET state = 'running', started_at = ?2 WHERE no = ?1 AND started_at IS NULL";
-        let mut start = self.connection.prepare_cached(BATCH)?;
-        let started: Option<(u32, Option<i64>)> = start
-            .query_row(params![ready.job, ready.batch, micros(claim.now)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+        let mut unstarted = self.connection.prepare_cached(UNSTARTED)?;
+        let started: Option<(u32, Option<i64>)> = unstarted
+            .query_row(params![ready.job, ready.batch], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
+        let mut count = self.connection.prepare_cached(COUNT)?;
+        count.execute(params![ready.job, ready.batch, micros(claim.now)])?;
         let Some((executions, before)) = started else { return Ok(None) };
         self.connection.prepare_cached(JOB)?.execute(params![ready.job, micros(claim.now)])?;
         Ok(Some(BatchStarted {

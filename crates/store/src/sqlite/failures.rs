@@ -21,7 +21,7 @@ pub(crate) fn failures(connection: &Connection, job: JobId) -> Result<Vec<Failur
             LEFT JOIN results ON results.job = jobs.no AND results.n = executions.n
         WHERE jobs.no = ?1 AND executions.state IN ('failed', 'timed_out') ORDER BY executions.n";
     const ATTEMPTS: &str = "-- failures::attempts
-        SELECT record FROM attempts WHERE job = ?1 AND n = ?2 ORDER BY number DESC, token DESC";
+        SELECT record FROM every_attempt WHERE job = ?1 AND n = ?2 ORDER BY number DESC, token DESC";
     let no = view::number(connection, job)?.ok_or(StoreError::UnknownJob(job))?;
     let mut failures = Failures::default();
     let mut failed = connection.prepare_cached(FAILED)?;

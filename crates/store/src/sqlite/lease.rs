@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use super::{
     codec::micros,
-    record::Held,
+    record::{Ended, Held},
     writer::{Fault, Writer},
 };
 use crate::rules::{MOST_EXPIRIES, loss, poison_error};
@@ -154,7 +154,8 @@ impl Writer {
         if held.reason.is_some() {
             self.end_unfinished(&held, n)?;
         } else {
-            self.keep_result(held.job, n, None, Some(&poison_error()), None)?;
+            let poison = poison_error();
+            self.keep_result((held.job, n), &Ended { error: Some(&poison), ..Ended::default() })?;
             self.end_execution(&held, n, ExecutionState::Failed)?;
         }
         let ended = self.batch_moved(&held, now)?;

@@ -9,9 +9,10 @@ use std::{
 use beacon_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../../migrations/sqlite/0002_steering.sql"),
+    include_str!("../../../../migrations/sqlite/0003_results.sql"),
 ];
 const LATEST: i64 = MIGRATIONS.len() as i64;
 /// "Beac", which the first migration sets.

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use beacon_domain::{
-    CallError, EndReason, ExecutionState, JobId, LeaseKey, Outcome, RecordReport, Recorded, Recording,
+    Answer, CallError, EndReason, ExecutionState, JobId, LeaseKey, Outcome, RecordReport, Recorded, Recording,
 };
 use beacon_spec::{Receipt, Sha256Digest, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    codec::{micros, reason, state, text},
+    codec::{maybe_text, micros, reason, state, text},
     writer::{Fault, Writer},
 };
-use crate::rules::{Ended, MOST_MICROS, budget_error, day};
+use crate::rules::{self, MOST_MICROS, budget_error, day};
 
 /// An execution as a holder of a lease finds it.
 pub(crate) struct Held {
@@ -21,6 +21,16 @@ pub(crate) struct Held {
     pub(crate) token: i64,
     pub(crate) batch: i64,
     pub(crate) reason: Option<EndReason>,
+}
+
+/// What ended an execution.
+#[derive(Debug, Default)]
+pub(crate) struct Ended<'a> {
+    pub(crate) answer: Option<&'a Answer>,
+    pub(crate) error: Option<&'a CallError>,
+    pub(crate) receipt: Option<&'a Receipt>,
+    /// The attempt that did, if one did.
+    pub(crate) by: Option<&'a Recording>,
 }
 
 impl Writer {
@@ -51,12 +61,12 @@ impl Writer {
         if !mine {
             return self.record_stale(recording, &held);
         }
-        self.keep_attempt(recording, held.job, false)?;
         self.spend(recording, held.job, now)?;
         self.wake_job(recording.lease.execution.job);
         if let Outcome::Retry { not_before, counts } = &recording.outcome
             && held.reason.is_none()
         {
+            self.keep_attempt(recording, held.job, false)?;
             self.requeue(recording, &held, micros(*not_before), *counts)?;
             return Ok(Recorded::Recorded);
         }
@@ -69,7 +79,7 @@ impl Writer {
     /// A lease that is not held any more: a replay, a late answer, or lost.
     fn record_stale(&mut self, recording: &Recording, held: &Held) -> Result<Recorded, Fault> {
         const KNOWN: &str = "-- record::known
-            SELECT late FROM attempts WHERE job = ?1 AND n = ?2 AND number = ?3 AND token = ?4";
+            SELECT late FROM every_attempt WHERE job = ?1 AND n = ?2 AND number = ?3 AND token = ?4";
         let key = params![
             held.job,
             recording.lease.execution.n,
@@ -169,46 +179,49 @@ impl Writer {
 
     fn end_attempted(&mut self, recording: &Recording, held: &Held) -> Result<(), Fault> {
         let n = recording.lease.execution.n;
-        match &recording.outcome {
-            Outcome::Completed { answer, receipt } => {
-                self.keep_result(held.job, n, Some(text(answer)?), None, Some(receipt))?;
-                self.end_execution(held, n, ExecutionState::Completed)
-            }
-            Outcome::Failed { error, receipt } => {
-                self.keep_result(held.job, n, None, Some(error), Some(receipt))?;
-                self.end_execution(held, n, ExecutionState::Failed)
-            }
-            Outcome::TimedOut { error, receipt } => {
-                self.keep_result(held.job, n, None, Some(error), Some(receipt))?;
-                self.end_execution(held, n, ExecutionState::TimedOut)
-            }
+        let budget = budget_error();
+        let (state, ended) = match &recording.outcome {
+            Outcome::Completed { answer, receipt } => (
+                ExecutionState::Completed,
+                Ended { answer: Some(answer), receipt: Some(receipt), ..Ended::default() },
+            ),
+            Outcome::Failed { error, receipt } => (
+                ExecutionState::Failed,
+                Ended { error: Some(error), receipt: Some(receipt), ..Ended::default() },
+            ),
+            Outcome::TimedOut { error, receipt } => (
+                ExecutionState::TimedOut,
+                Ended { error: Some(error), receipt: Some(receipt), ..Ended::default() },
+            ),
             // Only a job that is ending comes here: nothing of it is tried again.
-            Outcome::Retry { .. } => self.end_unfinished(held, n),
-        }
+            Outcome::Retry { .. } => {
+                (ExecutionState::Cancelled, Ended { error: Some(&budget), ..Ended::default() })
+            }
+        };
+        self.keep_result((held.job, n), &Ended { by: Some(recording), ..ended })?;
+        self.end_execution(held, n, state)
     }
 
     /// A running execution of a job that ran out of budget ends instead of going back to the queue.
     pub(crate) fn end_unfinished(&mut self, held: &Held, n: u32) -> Result<(), Fault> {
-        self.keep_result(held.job, n, None, Some(&budget_error()), None)?;
+        let budget = budget_error();
+        self.keep_result((held.job, n), &Ended { error: Some(&budget), ..Ended::default() })?;
         self.end_execution(held, n, ExecutionState::Cancelled)
     }
 
-    /// The one terminal result of an execution; a second one breaks the key.
-    pub(crate) fn keep_result(
-        &self,
-        job: i64,
-        n: u32,
-        answer: Option<String>,
-        error: Option<&CallError>,
-        receipt: Option<&Receipt>,
-    ) -> Result<(), Fault> {
+    /// The one terminal result of an execution (its job's number and its place); a second one breaks the key.
+    pub(crate) fn keep_result(&self, (job, n): (i64, u32), ended: &Ended<'_>) -> Result<(), Fault> {
         const KEEP: &str = "-- record::result
-            INSERT INTO results (job, n, answer, error, receipt, receipt_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let error = error.map(text).transpose()?;
-        let hash = receipt.map(Receipt::hash);
-        let receipt = receipt.map(text).transpose()?;
+            INSERT INTO results (job, n, token, receipt_hash, answer, error, receipt, attempt)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let token = ended.by.map(|recording| recording.lease.token as i64);
+        let hash = ended.receipt.map(Receipt::hash);
         let hash = hash.as_ref().map(Sha256Digest::as_bytes);
-        self.connection.prepare_cached(KEEP)?.execute(params![job, n, answer, error, receipt, hash])?;
+        let [answer, error] = [maybe_text(ended.answer)?, maybe_text(ended.error)?];
+        let [receipt, attempt] =
+            [maybe_text(ended.receipt)?, maybe_text(ended.by.map(|recording| &recording.attempt))?];
+        let values = params![job, n, token, hash, answer, error, receipt, attempt];
+        self.connection.prepare_cached(KEEP)?.execute(values)?;
         Ok(())
     }
 
@@ -227,12 +240,12 @@ impl Writer {
     }
 
     /// Ends the batch if that was its last execution.
-    pub(crate) fn batch_moved(&mut self, held: &Held, now: Timestamp) -> Result<Ended, Fault> {
+    pub(crate) fn batch_moved(&mut self, held: &Held, now: Timestamp) -> Result<rules::Ended, Fault> {
         const OPEN: &str = "-- record::open
             SELECT blocked + queued + running FROM batches WHERE job = ?1 AND b = ?2";
         let mut query = self.connection.prepare_cached(OPEN)?;
         let open: u32 = query.query_row([held.job, held.batch], |row| row.get(0))?;
         drop(query);
-        if open > 0 { Ok(Ended::default()) } else { self.settle_batch(held.job, held.batch, now) }
+        if open > 0 { Ok(rules::Ended::default()) } else { self.settle_batch(held.job, held.batch, now) }
     }
 }

@@ -159,7 +159,7 @@ pub(crate) fn records(
     limit: u32,
 ) -> Result<Vec<ExecutionRecord>, Fault> {
     const ATTEMPTS: &str = "-- view::attempts
-        SELECT record FROM attempts WHERE job = ?1 AND n = ?2 ORDER BY number, token";
+        SELECT record FROM every_attempt WHERE job = ?1 AND n = ?2 ORDER BY number, token";
     const RESULT: &str = "-- view::result
         SELECT answer, error, receipt FROM results WHERE job = ?1 AND n = ?2";
     const WHY: &str = "-- view::why
