@@ -351,7 +351,7 @@ fn migrations_go_up_and_down_and_up_and_old_jobs_can_be_written_out_and_removed(
         &[],
     );
     let jobs = deployment.beacon(&["jobs"]);
-    let down = deployment.run("beacon-migrate", &["down", "1"], &[]);
+    let down = deployment.run("beacon-migrate", &["down", "1", "--with-jobs"], &[]);
     let pending = deployment.run("beacon-migrate", &["verify"], &[]);
     let up = deployment.run("beacon-migrate", &["up", "--json"], &[]);
     let fits = deployment.run("beacon-migrate", &["verify"], &[]);

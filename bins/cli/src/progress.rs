@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
 use beacon_domain::{BatchState, Clock, JobId, JobView, Progress, Topic, Wakeups};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 const TABLE_EVERY: Duration = Duration::from_millis(100);
@@ -17,7 +17,8 @@ const MOST_ROWS: usize = 40;
 /// A screen that takes nothing more at the end of a run is not waited for longer than this.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// Shows a job's progress on a thread of its own, so that a terminal that stands still holds up no call and no record.
+/// Shows a job's progress. It is drawn on a thread of its own, so that a terminal that stands still holds up no call and no
+/// record; the store is asked where everything else asks it.
 pub(crate) struct Display {
     done: CancellationToken,
     ended: oneshot::Receiver<()>,
@@ -36,13 +37,17 @@ impl Display {
     ) -> std::io::Result<Self> {
         let done = CancellationToken::new();
         let (end, ended) = oneshot::channel();
-        let shown = show(view, wakeups, clock, job, done.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let (seen, latest) = watch::channel(None);
+        let mut shown = Shown::new();
+        let every = if matches!(shown, Shown::Table(_)) { TABLE_EVERY } else { LINES_EVERY };
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         std::thread::Builder::new().name("beacon-show".into()).spawn(move || {
-            runtime.block_on(shown);
+            runtime.block_on(draw(&mut shown, latest));
+            shown.finish();
             // Whoever waited may be gone.
             let _ = end.send(());
         })?;
+        tokio::spawn(look(Looking { view, wakeups, clock, job, every }, seen, done.clone()));
         Ok(Self { done, ended })
     }
 
@@ -56,23 +61,39 @@ impl Display {
     }
 }
 
-/// Shows a job's progress until `done`.
-async fn show(
+/// Whose progress is looked at, and how often.
+struct Looking {
     view: Arc<dyn JobView>,
     wakeups: Arc<Wakeups>,
     clock: Arc<dyn Clock>,
     job: JobId,
-    done: CancellationToken,
-) {
-    let mut shown = Shown::new();
-    let every = if matches!(shown, Shown::Table(_)) { TABLE_EVERY } else { LINES_EVERY };
+    every: Duration,
+}
+
+/// Draws what was seen last until nobody looks any more.
+async fn draw(shown: &mut Shown, mut latest: watch::Receiver<Option<Progress>>) {
+    while latest.changed().await.is_ok() {
+        let progress = latest.borrow_and_update().clone();
+        if let Some(progress) = progress {
+            shown.draw(&progress);
+        }
+    }
+}
+
+/// Looks at the job until `done`, and once more.
+async fn look(looking: Looking, seen: watch::Sender<Option<Progress>>, done: CancellationToken) {
+    let Looking { view, wakeups, clock, job, every } = looking;
+    let see = async || {
+        // A store that is away is told by whoever needs it.
+        if let Ok(progress) = view.progress(job).await {
+            seen.send_replace(Some(progress));
+        }
+    };
     let mut wakeup = wakeups.subscribe(Topic::Job(job));
     loop {
         wakeup.mark_unchanged();
         let looked = clock.monotonic();
-        if let Ok(progress) = view.progress(job).await {
-            shown.draw(&progress);
-        }
+        see().await;
         // A look at a large job takes a while; looking stays cheap beside the run.
         let next = looked + every.max(clock.monotonic().since(looked) * SHARE);
         tokio::select! {
@@ -86,10 +107,7 @@ async fn show(
             () = done.cancelled() => break,
         }
     }
-    if let Ok(progress) = view.progress(job).await {
-        shown.draw(&progress);
-    }
-    shown.finish();
+    see().await;
 }
 
 /// What a person sees of a job's progress on standard error.

@@ -28,7 +28,8 @@ struct Args {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0  done; for verify: the schema is the one of this version
+  0  done; for verify: every migration of this version is applied, and none was changed since
+  1  the database cannot be reached, or has no room for one more connection; start it again
   2  refused or failed; the text says why and what to do";
 
 #[derive(Debug, Subcommand)]
@@ -39,13 +40,13 @@ enum Command {
     Down {
         /// How many
         n: u32,
-        /// Although there are jobs, which may be deleted by it
+        /// Although there are jobs, tokens, trusted keys or audit entries, which may be deleted by it
         #[arg(long)]
         with_jobs: bool,
     },
     /// Show every migration and where it stands
     Status,
-    /// See that the schema is the one of this version; changes nothing
+    /// See that the migrations of this version are applied, unchanged; looks at no table, and changes nothing
     Verify,
     /// Remove jobs that ended long ago, in small steps
     Prune(prune::Prune),

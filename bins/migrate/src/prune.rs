@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use beacon_domain::{JobFilter, JobSummary, JobView};
+use beacon_domain::{AuditEntry, AuditTrail, JobFilter, JobSummary, JobView};
 use beacon_spec::Timestamp;
 use beacon_store::{PostgresOptions, PostgresStore};
 use clap::Args;
@@ -55,16 +55,33 @@ impl Prune {
             }
         }
         let count = u32::try_from(old.len()).unwrap_or(u32::MAX);
-        let removed = if self.dry_run { 0 } else { store.delete_ended_before(before, count, ROWS).await? };
+        let removed = if self.dry_run { 0 } else { remove(&store, before, count).await? };
         if as_json {
             let jobs: Vec<_> = old.iter().map(|job| job.id).collect();
             return line(json!({ "ended_before": before, "jobs": jobs, "removed": removed }));
         }
         if self.dry_run {
             old.iter().try_for_each(|job| line(format_args!("would remove {} ({})", job.id, job.name)))?;
+            return line(format_args!("would remove {count} jobs that ended before {before}; removed none"));
         }
         line(format_args!("removed {removed} of {count} jobs that ended before {before}"))
     }
+}
+
+/// Removes them, entered into the audit trail first.
+async fn remove(store: &PostgresStore, before: Timestamp, count: u32) -> anyhow::Result<u32> {
+    if count > 0 {
+        let entry = AuditEntry {
+            at: store.clock().now(),
+            who: "command line".to_owned(),
+            action: "jobs.prune".to_owned(),
+            subject: format!("{count} jobs"),
+            detail: Some(format!("ended before {before}")),
+            request_id: None,
+        };
+        store.note(entry).await?;
+    }
+    Ok(store.delete_ended_before(before, count, ROWS).await?)
 }
 
 /// With 0 days every job goes that has ended, also one that ended just now and whose answers nobody has fetched.

@@ -27,11 +27,11 @@ pub(crate) async fn down(
     as_json: bool,
 ) -> anyhow::Result<()> {
     let mut migrator = Migrator::connect(options).await?;
-    let jobs = migrator.jobs().await?;
+    let kept @ [jobs, tokens, keys, entries] = migrator.kept().await?;
     anyhow::ensure!(
-        jobs == 0 || with_jobs,
-        "there are {jobs} jobs, and a migration that is taken back deletes what it made, with every answer and receipt in it; \
-         stop the services, make a backup, then add --with-jobs"
+        kept == [0; 4] || with_jobs,
+        "there are {jobs} jobs, {tokens} tokens, {keys} trusted keys and {entries} audit entries, and a migration that is taken \
+         back deletes what it made, with every answer and receipt in it; stop the services, make a backup, then add --with-jobs"
     );
     let done = migrator.down(n).await?;
     tell("taken back", &done, as_json)
@@ -67,7 +67,11 @@ pub(crate) async fn status(options: &PostgresOptions, as_json: bool) -> anyhow::
 /// Refuses anything but the schema of this version.
 pub(crate) async fn verify(options: &PostgresOptions, as_json: bool) -> anyhow::Result<()> {
     Migrator::connect(options).await?.verify().await?;
-    if as_json { line(json!({ "verified": true })) } else { line("the schema is the one of this version") }
+    if as_json {
+        line(json!({ "verified": true }))
+    } else {
+        line("every migration of this version is applied, and none was changed since")
+    }
 }
 
 const fn word(state: State) -> &'static str {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use beacon_spec::{KeyRing, SigningKey};
+use beacon_spec::{KeyRing, PUBLISHED_KEY, SigningKey};
 
 use crate::{FileError, read_bounded};
 
@@ -33,8 +33,8 @@ pub fn load_service_key_ring(path: &Path) -> Result<KeyRing, FileError> {
         return Err(invalid(path, message.to_owned()));
     }
     if ring.holds_example_key() {
-        let message = "the ring holds an example key, whose secret is published; remove the entries with \
-                       \"example\": true";
+        let message = "the ring holds an example key, whose secret is published, so that anybody could sign; put \
+                       keys of your own in its place (`beacon keygen`)";
         return Err(invalid(path, message.to_owned()));
     }
     Ok(ring)
@@ -43,13 +43,20 @@ pub fn load_service_key_ring(path: &Path) -> Result<KeyRing, FileError> {
 /// Reads a secret key, such as the one that signs receipts, or makes one that only its owner can read.
 ///
 /// # Errors
-/// The file cannot be read or written, can be read by others than its owner (on Unix), or holds no key.
+/// The file cannot be read or written, can be read by others than its owner (on Unix), holds no key, or the published one.
 pub fn load_or_create_runner_key(path: &Path) -> Result<SigningKey, FileError> {
     match read_bounded(path, 4096) {
         Ok(bytes) => {
             check_private(path)?;
             let text = String::from_utf8(bytes).map_err(|_| invalid(path, "not a key file".to_owned()))?;
-            SigningKey::from_seed_base64(text.trim()).map_err(|error| invalid(path, error.to_string()))
+            let key = SigningKey::from_seed_base64(text.trim())
+                .map_err(|error| invalid(path, error.to_string()))?;
+            if key.public_key_base64() == PUBLISHED_KEY {
+                let message = "this is the published example key, so that anybody could sign such receipts; move it away \
+                               for a new one";
+                return Err(invalid(path, message.to_owned()));
+            }
+            Ok(key)
         }
         Err(FileError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
             let key = SigningKey::generate();

@@ -20,7 +20,7 @@ pub(crate) struct Patience {
 #[derive(Debug, Default)]
 struct State {
     /// By [`Doing`]: one may fail while the other works, as on a full disk.
-    failing_since: [Option<Monotonic>; 2],
+    failing_since: [Option<Monotonic>; 3],
     given_up: Option<StoreError>,
 }
 
@@ -29,6 +29,7 @@ struct State {
 pub(crate) enum Doing {
     Claim,
     Record,
+    Look,
 }
 
 impl Patience {

@@ -4,10 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{JobId, JobSummary, Outages, StoreError, Topic, WorkerId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
 
 use crate::{
-    OptionsError, Ports, SchedulerOptions, Stop, close, fleet::Member, limits::Gates, live::Live,
-    patience::Patience, reap, recorder::Recorder, renew, worker::Worker,
+    OptionsError, Ports, SchedulerOptions, Stop, close,
+    fleet::Member,
+    limits::Gates,
+    live::Live,
+    patience::{Doing, Patience},
+    reap,
+    recorder::Recorder,
+    renew,
+    report::Chain,
+    worker::Worker,
 };
 
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(100);
@@ -44,8 +53,17 @@ impl Scheduler {
     /// The store failed for longer than [`SchedulerOptions::store_patience`], or still failed when `stop` was asked to
     /// abort. What had ended by then and was not written is lost.
     pub async fn run(&self, stop: Stop) -> Result<(), StoreError> {
+        let patience = self.patience(&stop);
+        self.work(stop, Arc::clone(&patience)).await;
+        patience.given_up().map_or(Ok(()), Err)
+    }
+
+    fn patience(&self, stop: &Stop) -> Arc<Patience> {
+        Arc::new(Patience::new(self.options.store_patience, stop.clone()))
+    }
+
+    async fn work(&self, stop: Stop, patience: Arc<Patience>) {
         let live = Arc::new(Live::default());
-        let patience = Arc::new(Patience::new(self.options.store_patience, stop.clone()));
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
         let shared = self.options.global_limit.is_some();
         let gates = Arc::new(Gates::new(endpoints, self.options.warm_for, shared, self.outages()));
@@ -71,7 +89,7 @@ impl Scheduler {
             gates,
             live,
             recorder,
-            patience: Arc::clone(&patience),
+            patience,
             tasks: TaskTracker::new(),
             gone,
         });
@@ -83,32 +101,31 @@ impl Scheduler {
         done.cancel();
         background.close();
         background.wait().await;
-        patience.given_up().map_or(Ok(()), Err)
     }
 
     /// Runs until this job has ended and is closed, or until `stop`; gives the job as it is then.
     ///
     /// # Errors
-    /// The job is unknown, or the store cannot be reached.
+    /// The job is unknown, or the store failed for longer than [`SchedulerOptions::store_patience`].
     pub async fn run_job(&self, job: JobId, stop: Stop) -> Result<JobSummary, StoreError> {
+        let patience = self.patience(&stop);
         let ending = async {
-            let ended = self.ended(job, &stop).await;
+            let ended = self.ended(job, &patience, &stop).await;
             stop.drain();
             ended
         };
-        let (worked, ended) = tokio::join!(self.run(stop.clone()), ending);
-        worked?;
+        let ((), ended) = tokio::join!(self.work(stop.clone(), Arc::clone(&patience)), ending);
+        patience.given_up().map_or(Ok(()), Err)?;
         ended?;
-        close::close_ended(&self.ports).await?;
-        self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))
+        self.patiently(&patience, || close::close_ended(&self.ports)).await?;
+        self.look(job, &patience).await
     }
 
-    async fn ended(&self, job: JobId, stop: &Stop) -> Result<(), StoreError> {
+    async fn ended(&self, job: JobId, patience: &Patience, stop: &Stop) -> Result<(), StoreError> {
         let mut wakeup = self.ports.wakeups.subscribe(Topic::Job(job));
         loop {
             wakeup.mark_unchanged();
-            let summary = self.ports.view.job(job).await?.ok_or(StoreError::UnknownJob(job))?;
-            if summary.state.is_terminal() {
+            if self.look(job, patience).await?.state.is_terminal() {
                 return Ok(());
             }
             let clock = &self.ports.clock;
@@ -120,6 +137,35 @@ impl Scheduler {
                 () = clock.sleep_until(looked + LOOK_AT_LEAST_EVERY) => {}
                 () = stop.draining() => return Ok(()),
             }
+        }
+    }
+
+    async fn look(&self, job: JobId, patience: &Patience) -> Result<JobSummary, StoreError> {
+        let found = self.patiently(patience, || self.ports.view.job(job)).await?;
+        found.ok_or(StoreError::UnknownJob(job))
+    }
+
+    /// Asks the store again while it is away and patience lasts.
+    async fn patiently<T>(
+        &self,
+        patience: &Patience,
+        ask: impl AsyncFn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let clock = self.ports.clock.as_ref();
+        loop {
+            let away = match ask().await {
+                Err(away @ StoreError::Unavailable { .. }) => away,
+                told => {
+                    patience.worked(Doing::Look);
+                    return told;
+                }
+            };
+            let message = Chain(&away).to_string();
+            if patience.is_over(Doing::Look, away, clock.monotonic()) {
+                return Err(patience.given_up().unwrap_or(StoreError::Unavailable { message, source: None }));
+            }
+            warn!("cannot look after the job, trying again in {LOOK_AT_LEAST_EVERY:?}: {message}");
+            patience.pause(clock, LOOK_AT_LEAST_EVERY).await;
         }
     }
 }

@@ -39,7 +39,7 @@ pub use ids::{IdError, JobName, KeyId, ModelId, QuestionId};
 pub use inspect::{Inspection, inspect};
 pub use jiff::Timestamp;
 pub use job::{Constraints, JobSpec, ModelAsk, Question, Sampling};
-pub use keys::{KeyRing, KeyRingError, KeySource, KeyStatus, TrustedKey};
+pub use keys::{KeyRing, KeyRingError, KeySource, KeyStatus, PUBLISHED_KEY, TrustedKey};
 pub use limits::MAX_DEPTH;
 pub use merkle::MerkleRoot;
 pub use profile::{Profile, UnknownProfile};

@@ -11,7 +11,7 @@ use beacon_domain::{
 use beacon_spec::Timestamp;
 use serde_json::json;
 
-use super::{failures, line, remote};
+use super::{failures, line, remote, steer};
 use crate::{
     args::{self, OneJob},
     database, server,
@@ -82,7 +82,8 @@ pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<Ex
     }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
-    let reason = CancelReason::By("command line".to_owned());
+    steer::note(&runtime, "job.cancel", &job.id).await?;
+    let reason = CancelReason::By(steer::COMMAND_LINE.to_owned());
     let cancelled = runtime.jobs.cancel(job.id, reason, runtime.clock.now()).await?;
     tell_cancelled(&job, &cancelled, as_json)
 }

@@ -8,7 +8,9 @@ use beacon_domain::{ExecutionRecord, JobId};
 use super::{jobs::find, line, remote};
 use crate::{
     args::{self, Format, OneJob},
-    database, server,
+    database,
+    out::remark,
+    server,
 };
 
 const PAGE: u32 = 500;
@@ -54,8 +56,14 @@ pub(crate) async fn receipts(command: &OneJob) -> anyhow::Result<ExitCode> {
             None => Ok(()),
         })
         .await?;
-    if let Some(close) = source.runtime.view.job(source.job).await?.and_then(|job| job.close) {
-        line(serde_json::to_string(&close)?)?;
+    let Some(job) = source.runtime.view.job(source.job).await? else { return Ok(ExitCode::SUCCESS) };
+    match job.close {
+        Some(close) => line(serde_json::to_string(&close)?)?,
+        // The worker that closes it is about to.
+        None if job.state.is_terminal() => remark(format_args!(
+            "note: the job has ended and has no close yet, without which its receipts cannot be verified; ask again in a moment"
+        )),
+        None => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
-use beacon_boot::Access;
-use beacon_domain::{JobId, Steered};
+use beacon_boot::{Access, Runtime};
+use beacon_domain::{AuditEntry, JobId, Steered};
 use beacon_spec::JobName;
 use serde_json::json;
 
 use super::{jobs::find, line};
 use crate::{args::OneJob, database, server};
+
+/// Who it was, when it was not the API.
+pub(crate) const COMMAND_LINE: &str = "command line";
 
 /// Stops claims of one job.
 pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -18,8 +21,8 @@ pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<Exi
     }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
-    let by = "command line".to_owned();
-    let steered = runtime.operations.pause(job.id, by, runtime.clock.now()).await?;
+    note(&runtime, "job.pause", &job.id).await?;
+    let steered = runtime.operations.pause(job.id, COMMAND_LINE.to_owned(), runtime.clock.now()).await?;
     tell(job.id, &job.name, &steered, as_json)
 }
 
@@ -31,8 +34,22 @@ pub(crate) async fn resume(command: &OneJob, as_json: bool) -> anyhow::Result<Ex
     }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
+    note(&runtime, "job.resume", &job.id).await?;
     let steered = runtime.operations.resume(job.id, runtime.clock.now()).await?;
     tell(job.id, &job.name, &steered, as_json)
+}
+
+/// Enters into the audit trail what is about to be done to a job beside the API.
+pub(crate) async fn note(runtime: &Runtime, action: &str, job: &JobId) -> anyhow::Result<()> {
+    let entry = AuditEntry {
+        at: runtime.clock.now(),
+        who: COMMAND_LINE.to_owned(),
+        action: action.to_owned(),
+        subject: job.to_string(),
+        detail: None,
+        request_id: None,
+    };
+    Ok(runtime.operations.note(entry).await?)
 }
 
 fn tell(id: JobId, name: &JobName, steered: &Steered, as_json: bool) -> anyhow::Result<ExitCode> {

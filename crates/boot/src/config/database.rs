@@ -76,6 +76,12 @@ impl DatabaseConfig {
         if self.connections == 0 {
             return Err("database.connections must be at least 1".to_owned());
         }
+        if self.patience.is_zero() || self.statement_timeout < Duration::from_secs(1) {
+            return Err(
+                "database.patience_s must be more than 0, and database.statement_timeout_s at least 1"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 }

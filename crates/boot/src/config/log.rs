@@ -1,6 +1,7 @@
 //! Settings of log lines.
 
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
 
 use crate::LogFormat;
 
@@ -17,5 +18,22 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Json }
+    }
+}
+
+impl LogConfig {
+    pub(super) fn check(&self) -> Result<(), String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        // A lone word that is no level would be read as the name of a target, of which everything is logged, and nothing else.
+        let word = self.level.trim();
+        let lone = !word.contains(['=', ',', '[']);
+        let known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+        if (lone && !known) || EnvFilter::builder().parse(word).is_err() {
+            return Err(format!(
+                "log.level is {word:?}; it is one of {}, or a filter such as \"info,beacon_web=debug\"",
+                LEVELS.join(", ")
+            ));
+        }
+        Ok(())
     }
 }

@@ -106,6 +106,7 @@ impl ServiceConfig {
 
     /// What cannot work is told with the setting's name.
     fn check(&self) -> Result<(), String> {
+        self.log.check()?;
         self.database.check()?;
         self.worker.check()?;
         self.api.check()

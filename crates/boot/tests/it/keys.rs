@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use beacon_boot::{load_key_ring, load_or_create_runner_key, load_service_key_ring};
+use beacon_spec::{PUBLISHED_KEY, SigningKey};
 use beacon_testkit::test_key;
 use serde_json::{Value, json};
 
@@ -99,19 +100,36 @@ fn a_ring_with_one_broken_entry_is_refused_whole_and_the_file_is_named() {
     assert!(missing.contains("other.json"), "{missing}");
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_signs_receipts_with_the_published_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runner.key");
+    std::fs::copy(crate::samples::root().join("examples/EXAMPLE-ONLY.key"), &path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+
+    let error = load_or_create_runner_key(&path).err().unwrap().to_string();
+
+    assert!(error.contains("published example key") && error.contains("runner.key"), "{error}");
+}
+
 #[test]
 fn a_service_refuses_a_ring_with_an_example_key() {
     let folder = tempfile::tempdir().unwrap();
-    let mut ring = json!([entry("mine", &test_key().public_key_base64())]);
+    let mine = SigningKey::from_seed([7; 32]).public_key_base64();
+    let mut ring = json!([entry("mine", &mine)]);
     let path = write(folder.path(), &ring);
     assert!(load_service_key_ring(&path).is_ok());
-
     ring[0]["example"] = true.into();
-    write(folder.path(), &ring);
 
-    let error = load_service_key_ring(&path).err().unwrap().to_string();
-    assert!(error.contains("example key") && error.contains("keys.json"), "{error}");
-    assert!(load_key_ring(&path).is_ok(), "a person may run the examples");
+    for ring in [ring, json!([entry("unmarked", PUBLISHED_KEY)])] {
+        write(folder.path(), &ring);
+
+        let error = load_service_key_ring(&path).err().unwrap().to_string();
+        assert!(error.contains("example key") && error.contains("keys.json"), "{error}");
+        assert!(load_key_ring(&path).is_ok(), "a person may run the examples");
+    }
 }
 
 #[test]

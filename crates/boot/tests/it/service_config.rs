@@ -55,11 +55,22 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("[worker]\nattempt_s = 90000", vec![], "must be shorter than worker.execution_s"),
         ("[worker]\ngrace_s = -1", vec![], "grace_s"),
         ("[database]\nconnections = 0", vec![], "database.connections"),
+        ("[database]\npatience_s = 0", vec![], "database.patience_s must be more than 0"),
+        ("[database]\nstatement_timeout_s = 0", vec![], "database.statement_timeout_s at least 1"),
+        ("[log]\nlevel = \"loud\"", vec![], "log.level is \"loud\""),
+        ("[log]\nlevel = \"loud==\"", vec![], "log.level is \"loud==\""),
         ("[api]\noperator_token = \"short\"", vec![], "shorter than 32 characters"),
     ] {
         let error = read(file, &variables).unwrap_err();
 
         assert!(error.contains(message), "{message}: {error}");
+    }
+}
+
+#[test]
+fn every_level_and_filter_of_log_lines_is_taken() {
+    for level in ["warn", "INFO", "off", "info,beacon_web=debug", "beacon_store=trace"] {
+        assert_eq!(read(&format!("[log]\nlevel = {level:?}"), &[]).unwrap().log.level, level);
     }
 }
 

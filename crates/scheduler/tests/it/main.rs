@@ -14,6 +14,7 @@ mod fairness;
 mod fleet;
 mod late;
 mod limits;
+mod looking;
 mod outages;
 mod planning;
 mod records;

@@ -97,20 +97,29 @@ impl Migrator {
         Ok(done)
     }
 
-    /// How many jobs there are.
+    /// How many jobs, tokens, trusted keys and audit entries there are, in this order: what is lost with its table.
     ///
     /// # Errors
     /// The database cannot be reached.
-    pub async fn jobs(&self) -> Result<i64, StoreError> {
-        const TABLE: &str = "-- migrate::has_jobs
-            SELECT to_regclass('beacon.jobs') IS NOT NULL";
-        const COUNT: &str = "-- migrate::jobs
-            SELECT count(*) FROM beacon.jobs";
+    pub async fn kept(&self) -> Result<[i64; 4], StoreError> {
+        const TABLE: &str = "-- migrate::has_table
+            SELECT to_regclass($1) IS NOT NULL";
+        const COUNTS: [(&str, &str); 4] = [
+            ("beacon.jobs", "SELECT count(*) FROM beacon.jobs"),
+            ("beacon.tokens", "SELECT count(*) FROM beacon.tokens"),
+            ("beacon.trusted_keys", "SELECT count(*) FROM beacon.trusted_keys"),
+            ("beacon.audit", "SELECT count(*) FROM beacon.audit"),
+        ];
         let count = async {
-            let is_there = self.client.query_typed_one(TABLE, &[]).await?.try_get::<_, bool>(0)?;
-            if is_there { self.client.query_typed_one(COUNT, &[]).await?.try_get(0) } else { Ok(0) }
+            let mut kept = [0; 4];
+            for ((table, count), kept) in COUNTS.into_iter().zip(&mut kept) {
+                if self.client.query_typed_one(TABLE, &[(&table, Type::TEXT)]).await?.try_get(0)? {
+                    *kept = self.client.query_typed_one(count, &[]).await?.try_get(0)?;
+                }
+            }
+            Ok(kept)
         };
-        count.await.map_err(|error| self.explain("migrate::jobs", error))
+        count.await.map_err(|error| self.explain("migrate::kept", error))
     }
 
     /// Takes back the last `n` migrations; gives what it took back. Their tables and rows are gone.

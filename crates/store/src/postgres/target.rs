@@ -92,6 +92,11 @@ impl Target {
                 "the database URL begins with {scheme}://, and Beacon needs PostgreSQL; {FORM}"
             ));
         }
+        if text.contains("://") && ends_login_early(text) {
+            return Err(format!(
+                "the database URL has a blank, or an @ within its user or password; percent-encode them (%20, %40); {FORM}"
+            ));
+        }
         let parts = Parts::of(text).ok_or_else(|| format!("the database URL cannot be read; {FORM}"))?;
         let (mut roots, mut verified) = (Roots::Configured, false);
         let mut left = Vec::new();
@@ -167,6 +172,13 @@ fn unreadable(error: &tokio_postgres::Error) -> String {
         return format!("the database URL has an {cause}; correct it");
     }
     format!("the database URL cannot be read; {FORM}, and a password in it is percent-encoded")
+}
+
+/// The driver ends the login at the first @ and takes what follows for hosts: the rest of a password would be looked up, and
+/// told, as a name.
+fn ends_login_early(url: &str) -> bool {
+    let place = url.split('?').next().unwrap_or_default();
+    place.chars().any(char::is_whitespace) || place.matches('@').count() > 1
 }
 
 fn foreign_scheme(text: &str) -> Option<&str> {
@@ -291,6 +303,8 @@ mod tests {
             ("postgres://ada:s3cret@db/beacon?sslcert=a", "the parameter sslcert, which is not supported"),
             ("postgres://ada:s3cret@db:many/beacon", "invalid value for option `port`"),
             ("postgres://ada:x@y?s3cret=z@db/beacon", "percent-encode a password"),
+            ("postgres://ada:p@ss s3cret@db/beacon", "a blank, or an @ within"),
+            ("postgres://ada:p@s3cret@db/beacon", "a blank, or an @ within"),
             ("postgres://ada:s3cret@[", "invalid value for option `host`"),
             ("host=db password=a s3cret", "cannot be read"),
             ("host=db password=a s3cret=b", "quote it"),

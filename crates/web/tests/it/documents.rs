@@ -158,6 +158,10 @@ fn parse(line: &str) -> Curl {
             url => curl.path = url.strip_prefix("$BEACON").unwrap_or_else(|| panic!("{line}")).to_owned(),
         }
     }
+    if curl.body.is_some() && !curl.headers.iter().any(|(name, _)| name == "content-type") {
+        // What curl says of a body by itself.
+        curl.headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+    }
     curl
 }
 
