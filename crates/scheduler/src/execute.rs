@@ -112,6 +112,7 @@ fn context(
         resume: lease.resume.clone(),
         checkpoint: Arc::new(LeaseCheckpoint::new(ports, lease.key, deadline, held)),
         trace_id: Arc::clone(&lease.trace_id),
+        span: lease.span(),
     }
 }
 

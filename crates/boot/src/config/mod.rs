@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    api::ApiConfig,
+    api::{ApiConfig, TlsConfig},
     database::{DatabaseConfig, DatabaseUrl},
     log::LogConfig,
     secret::Secret,
