@@ -13,11 +13,13 @@ mod signals;
 mod telemetry;
 mod tls;
 mod told;
+mod traces;
 mod trusted;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use config::{
-    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, TlsConfig, WorkerConfig,
+    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig,
+    TelemetryConfig, TlsConfig, WorkerConfig,
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};

@@ -18,7 +18,7 @@ async fn answer(headers: usize, length: usize) -> String {
     let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
     let router = Router::new().route("/", get(who));
     let clock = Arc::new(SystemClock::new());
-    let server = tokio::spawn(beacon_boot::serve(listener, router, clock, pending()));
+    let server = tokio::spawn(beacon_boot::serve(listener, None, router, clock, pending()));
     let asked = tokio::task::spawn_blocking(move || {
         let more: String = (0..headers).map(|n| format!("x-{n}: {}\r\n", "v".repeat(length))).collect();
         let mut stream = TcpStream::connect(address).unwrap();
