@@ -1,9 +1,11 @@
 //! The HTTP server of the services: bounded in connections, in heads and in the time that one may take; it stops gently.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, extract::ConnectInfo};
 use beacon_domain::Clock;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
@@ -137,19 +139,19 @@ impl Service {
     {
         let asked = asked.clone();
         let service = Extension(ConnectInfo(guest.peer)).layer(self.router.clone());
-        let service = service.map_request(move |request| {
+        let service = service.map_request(move |request: Request<Incoming>| {
             asked.cancel();
             request
         });
         let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = pin!(guest.watcher.watch(connection.into_owned())).await {
+        if let Err(error) = guest.watcher.watch(connection.into_owned()).await {
             debug!(%error, "a connection ended badly: {error}");
         }
     }
 }
 
 /// An event stream has no end; a client that stopped reading must not hold it for ever.
-pub(crate) fn limited(stream: TcpStream) -> std::pin::Pin<Box<TimeoutStream<TcpStream>>> {
+pub(crate) fn limited(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STUCK));
     Box::pin(stream)

@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use beacon_domain::{JobId, SpanId, TraceParent};
 use opentelemetry::{
-    Key, KeyValue, StringValue, Value,
+    KeyValue, StringValue, Value,
     trace::{SpanKind, Status},
 };
 use tracing::field::{Field, Visit};
@@ -83,7 +83,7 @@ impl Open {
     /// A value that is told again replaces the one of before.
     fn attribute(&mut self, name: &str, value: impl Into<Value>) {
         let Some((_, key)) = ATTRIBUTES.iter().find(|(field, _)| *field == name) else { return };
-        let attribute = KeyValue { key: Key::from_static_str(key), ..KeyValue::new(*key, value) };
+        let attribute = KeyValue::new(*key, value);
         match self.attributes.iter_mut().find(|known| known.key == attribute.key) {
             Some(known) => *known = attribute,
             None => self.attributes.push(attribute),

@@ -65,6 +65,11 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("[worker]\nlease_s = 0.1", vec![], "worker.lease_s must be at least 1"),
         ("[worker]\nattempt_s = 90000", vec![], "must be shorter than worker.execution_s"),
         ("[worker]\ngrace_s = -1", vec![], "grace_s"),
+        ("[telemetry]\nsample_ratio = 1.5", vec![], "telemetry.sample_ratio must be from 0 to 1"),
+        ("[telemetry]\nsample_ratio = nan", vec![], "telemetry.sample_ratio must be from 0 to 1"),
+        ("[telemetry]\notlp_endpoint = \"collector:4318\"", vec![], "telemetry.otlp_endpoint must be a URL"),
+        ("[telemetry]\notlp_endpoint = \"http://a:b@c\"", vec![], "without a password"),
+        ("[api.tls]\nkey = \"k\"", vec![], "missing field `certificate`"),
         ("[database]\nconnections = 0", vec![], "database.connections"),
         ("[api]\noperator_token = \"short\"", vec![], "shorter than 32 characters"),
     ] {
