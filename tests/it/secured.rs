@@ -21,7 +21,8 @@ fn certify(folder: &Path) {
     for (name, key) in [("api.key", key), ("other.key", KeyPair::generate().unwrap())] {
         std::fs::write(folder.join(name), key.serialize_pem()).unwrap();
         #[cfg(unix)]
-        std::fs::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
     }
 }
 
@@ -46,7 +47,11 @@ fn a_job_is_submitted_over_tls_and_plain_http_is_told_what_to_do() {
     let plain = deployment.remote(&["jobs", "--server", &api.url()], None);
 
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-    assert!(refused.stderr.contains("api.tls: other.key: is not the key of the certificate in api.pem"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("api.tls: other.key: is not the key of the certificate in api.pem"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(submitted.code, Some(0), "{}", submitted.stderr);
     assert!(strange.stderr.contains("TLS could not be agreed"), "{}", strange.stderr);
     assert!(plain.stderr.contains("this port speaks TLS only; use https://"), "{}", plain.stderr);

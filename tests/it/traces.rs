@@ -105,7 +105,8 @@ fn a_job_is_one_trace_from_its_submission_to_its_records() {
     std::fs::write(&endpoints, served).unwrap();
     let deployment = Deployment::new(Cluster::shared(), folder.path(), &endpoints);
     let url = collector.url("");
-    let settings = [("BEACON__TELEMETRY__OTLP_ENDPOINT", url.as_str()), ("BEACON__LOG__LEVEL", "debug,h2=off")];
+    let settings =
+        [("BEACON__TELEMETRY__OTLP_ENDPOINT", url.as_str()), ("BEACON__LOG__LEVEL", "debug,h2=off")];
     let api = deployment.start("beacon-api", &settings);
     let worker = deployment.start("beacon-worker", &settings);
 

@@ -104,8 +104,12 @@ pub(crate) fn check_not_public(path: &Path) -> Result<(), FileError> {
     if mode & 0o027 == 0 {
         return Ok(());
     }
-    let advice = "run `chmod 600` on it, or `chmod 640` for a group; take a new key if somebody else may have read it";
-    Err(invalid(path, format!("everybody may read this secret key, or others write it (mode {mode:o}); {advice}")))
+    let advice =
+        "run `chmod 600` on it, or `chmod 640` for a group; take a new key if somebody else may have read it";
+    Err(invalid(
+        path,
+        format!("everybody may read this secret key, or others write it (mode {mode:o}); {advice}"),
+    ))
 }
 
 #[cfg(not(unix))]

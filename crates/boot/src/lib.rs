@@ -18,8 +18,8 @@ mod trusted;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use config::{
-    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig,
-    TelemetryConfig, TlsConfig, WorkerConfig,
+    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, TelemetryConfig,
+    TlsConfig, WorkerConfig,
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};

@@ -143,7 +143,8 @@ impl Service {
             asked.cancel();
             request
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection =
+            self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         if let Err(error) = guest.watcher.watch(connection.into_owned()).await {
             debug!(%error, "a connection ended badly: {error}");
         }

@@ -167,7 +167,11 @@ impl Worker {
             Called::Ended(recording, _) => {
                 held.call_ended();
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
-                let _ = self.recorder.record(*recording, lease.endpoint.clone()).instrument(spans::record()).await;
+                let _ = self
+                    .recorder
+                    .record(*recording, lease.endpoint.clone())
+                    .instrument(spans::record())
+                    .await;
             }
             // The call is gone: a lease that was lost to a cancel or a deadline frees its slot now.
             Called::Dropped | Called::Aborted => self.give_back(lease).await,

@@ -28,8 +28,7 @@ pub(super) fn settings(
     for (variable, text) in ours {
         let path: Vec<String> = variable[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
         if path.len() > DEEPEST || path.iter().any(String::is_empty) {
-            let message =
-                "its name must be BEACON__SETTING, BEACON__SECTION__SETTING or BEACON__SECTION__TABLE__SETTING";
+            let message = "its name must be BEACON__SETTING, BEACON__SECTION__SETTING or BEACON__SECTION__TABLE__SETTING";
             let message = message.to_owned();
             return Err(ConfigError::Variable { variable, message });
         }

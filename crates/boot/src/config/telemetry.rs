@@ -35,7 +35,9 @@ impl TelemetryConfig {
         }
         let is_url = |url: &String| {
             url.parse::<Uri>().is_ok_and(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.host().is_some()
+                    && uri.query().is_none()
             })
         };
         match self.traces_url() {

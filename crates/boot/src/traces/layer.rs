@@ -30,28 +30,20 @@ pub(crate) struct SpanLayer {
     processor: Arc<BatchSpanProcessor>,
     scope: InstrumentationScope,
     ids: RandomIdGenerator,
-    /// Traces whose id's second half is below this are exported: the same ones in every process.
-    below: u64,
+    share: Share,
     clock: Arc<dyn Clock>,
 }
 
 impl SpanLayer {
     pub(super) fn new(processor: Arc<BatchSpanProcessor>, ratio: f64, clock: Arc<dyn Clock>) -> Self {
         let scope = InstrumentationScope::builder("beacon").with_version(env!("CARGO_PKG_VERSION")).build();
-        // The cast saturates: 1 is all of them.
-        let below = (ratio * u64::MAX as f64) as u64;
-        Self { processor, scope, ids: RandomIdGenerator::default(), below, clock }
+        Self { processor, scope, ids: RandomIdGenerator::default(), share: Share::of(ratio), clock }
     }
 
     /// What it wants to see: nothing of the log's.
     pub(crate) fn filter() -> FilterFn {
         filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS)
             .with_max_level_hint(LevelFilter::DEBUG)
-    }
-
-    fn is_sampled(&self, trace: TraceId) -> bool {
-        let half = (u128::from_be_bytes(trace.to_bytes()) & u128::from(u64::MAX)) as u64;
-        self.below == u64::MAX || half < self.below
     }
 
     fn context(&self, trace: TraceId, span: SpanId) -> SpanContext {
@@ -80,6 +72,26 @@ impl SpanLayer {
             instrumentation_scope: self.scope.clone(),
             attributes: open.attributes,
         }
+    }
+}
+
+/// A part of all traces: those whose id's second half is below this. It is the same part in every process, because a job's
+/// id is a digest.
+#[derive(Clone, Copy)]
+struct Share {
+    below: u64,
+}
+
+impl Share {
+    /// From 0, none, to 1, all.
+    fn of(ratio: f64) -> Self {
+        // The cast saturates.
+        Self { below: (ratio * u64::MAX as f64) as u64 }
+    }
+
+    fn holds(self, trace: TraceId) -> bool {
+        let half = (u128::from_be_bytes(trace.to_bytes()) & u128::from(u64::MAX)) as u64;
+        self.below == u64::MAX || half < self.below
     }
 }
 
@@ -142,8 +154,29 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
         let Some(span) = context.span(&id) else { return };
         let Some(open) = span.extensions_mut().remove::<Open>() else { return };
         let place = Place::of(&open, &span);
-        if self.is_sampled(place.trace) {
+        if self.share.holds(place.trace) {
             self.processor.on_end(self.ended(open, span.name(), place));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TraceId;
+
+    use super::Share;
+
+    fn check(ratio: f64, second_half: u64, held: bool) {
+        let trace = TraceId::from_bytes((u128::from(second_half) | 1 << 127).to_be_bytes());
+
+        assert_eq!(Share::of(ratio).holds(trace), held, "{ratio} {second_half:x}");
+    }
+
+    #[test]
+    fn a_share_of_the_traces_is_chosen_by_their_ids() {
+        check(0.0, 0, false);
+        check(0.5, u64::MAX / 4, true);
+        check(0.5, u64::MAX / 4 * 3, false);
+        check(1.0, u64::MAX, true);
     }
 }

@@ -41,7 +41,10 @@ impl Traces {
     ///
     /// # Errors
     /// There can be no thread, or no TLS.
-    pub(crate) fn start(config: &TelemetryConfig, service: &str) -> anyhow::Result<Option<(SpanLayer, Self)>> {
+    pub(crate) fn start(
+        config: &TelemetryConfig,
+        service: &str,
+    ) -> anyhow::Result<Option<(SpanLayer, Self)>> {
         let Some(url) = config.traces_url() else { return Ok(None) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let exporter = SpanExporter::builder()

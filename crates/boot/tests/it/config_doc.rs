@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use beacon_boot::{ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, TelemetryConfig, TlsConfig, WorkerConfig};
+use beacon_boot::{
+    ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, TelemetryConfig, TlsConfig, WorkerConfig,
+};
 use beacon_providers::{
     AccountConfig, AdaptiveConfig, AuthConfig, EndpointConfig, EndpointsFile, HttpVersion, Provider,
     TimingConfig,

@@ -48,8 +48,16 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("", vec![("BEACON__WROKER__SLOTS", "4")], "the variable BEACON__WROKER__SLOTS"),
         ("", vec![("BEACON__WORKER__SLOTS", "many")], "the variable BEACON__WORKER__SLOTS"),
         ("", vec![("BEACON__A__B__C__D", "4")], "must be BEACON__SETTING"),
-        ("", vec![("BEACON__API__TLS__CERT", "4")], "the variable BEACON__API__TLS__CERT: unknown field `cert`"),
-        ("", vec![("BEACON__API__TLS__KEY", "k")], "the variable BEACON__API__TLS__KEY: missing field `certificate`"),
+        (
+            "",
+            vec![("BEACON__API__TLS__CERT", "4")],
+            "the variable BEACON__API__TLS__CERT: unknown field `cert`",
+        ),
+        (
+            "",
+            vec![("BEACON__API__TLS__KEY", "k")],
+            "the variable BEACON__API__TLS__KEY: missing field `certificate`",
+        ),
         ("endpoints = \"e\"", vec![("BEACON__ENDPOINTS__X", "4")], "endpoints is no section"),
         (
             "",

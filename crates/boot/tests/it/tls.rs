@@ -146,8 +146,7 @@ fn set_mode(path: &Path, mode: u32) {
 /// Version, status, and the client's address as the server sees it, beside the one that it has.
 async fn asked(site: &Site, served: &Served, http2: bool) -> (Version, StatusCode, String) {
     let builder = HttpsConnectorBuilder::new().with_tls_config(site.trust()).https_only();
-    let connector =
-        if http2 { builder.enable_http2().build() } else { builder.enable_http1().build() };
+    let connector = if http2 { builder.enable_http2().build() } else { builder.enable_http1().build() };
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let request = Request::get(format!("https://localhost:{}/", served.addr.port()));
     let answer = client.request(request.body(Empty::new()).unwrap()).await.unwrap();

@@ -63,7 +63,11 @@ async fn a_trace_id_goes_with_every_request_and_the_idempotency_key_with_the_pos
     assert_eq!(header("x-trace-id"), [Some("trace-1".to_owned()), Some("trace-1".to_owned())]);
     let parents = header("traceparent");
     let parent: TraceParent = parents[0].as_deref().unwrap().parse().unwrap();
-    assert_eq!((parent.trace(), &parents[0]), ([1; 16], &parents[1]), "the job's id; one attempt is one span");
+    assert_eq!(
+        (parent.trace(), &parents[0]),
+        ([1; 16], &parents[1]),
+        "the job's id; one attempt is one span"
+    );
     assert_eq!(header("idempotency-key"), [Some(ATTEMPT.to_owned()), None]);
     assert_eq!(header("accept-encoding"), [Some("identity".to_owned()), Some("identity".to_owned())]);
     assert!(header("user-agent").iter().flatten().all(|agent| agent.starts_with("beacon/")));

@@ -1,6 +1,8 @@
 //! One execution with everything that is known of it.
 
-use beacon_domain::{Answer, AttemptRecord, CallError, ErrorClass, ErrorCode, ExecutionRecord, JobId, Stage, Usage};
+use beacon_domain::{
+    Answer, AttemptRecord, CallError, ErrorClass, ErrorCode, ExecutionRecord, JobId, Stage, Usage,
+};
 use beacon_spec::{ModelId, Receipt, Region, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;

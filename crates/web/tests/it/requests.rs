@@ -95,7 +95,8 @@ async fn every_answer_tells_browsers_to_do_nothing_of_their_own() {
 async fn browsers_are_bound_to_tls_only_where_it_is_spoken() {
     let (plain, secured) = (Desk::new(), Desk::with(|api| api.secured = true));
 
-    let header = async |desk: &Desk| desk.get("/health").await.headers.get("strict-transport-security").cloned();
+    let header =
+        async |desk: &Desk| desk.get("/health").await.headers.get("strict-transport-security").cloned();
 
     assert_eq!(header(&plain).await, None);
     assert_eq!(header(&secured).await, Some(HeaderValue::from_static("max-age=31536000")));
