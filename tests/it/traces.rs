@@ -3,11 +3,12 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
 use beacon_domain::{JobId, SpanId, TraceParent};
-use beacon_testkit::{Cluster, Script, ScriptedEndpoint, Step, reply};
+use beacon_testkit::{Cluster, Script, ScriptedEndpoint, SeenRequest, Step, reply};
 use beacon_tests::{Deployment, Service, Simulator, TOKEN, root};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -20,7 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::SIX_CELLS;
 
-const PROMPT_ID: &str = "identity_basic";
+const QUESTION: &str = "identity_basic";
 const ANSWER: &str = "an answer that stays inside";
 /// A trace of the submitter's own.
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -70,7 +71,7 @@ fn small_job(folder: &Path) -> PathBuf {
     job["metadata"]["models"] = json!(["llama3.2-1b"]);
     job["constraints"]["regions"] = json!(["US"]);
     job["constraints"]["min_regions"] = 1.into();
-    job["questions"] = json!([PROMPT_ID]);
+    job["questions"] = json!([QUESTION]);
     let file = folder.join("small.json");
     std::fs::write(&file, job.to_string()).unwrap();
     file
@@ -90,9 +91,27 @@ fn stopped(mut service: Service) -> String {
     service.log()
 }
 
-// O4
-#[test]
-fn a_job_is_one_trace_from_its_submission_to_its_records() {
+/// What was seen of one job, wherever it went.
+struct Followed {
+    job: String,
+    state: String,
+    record: Value,
+    /// What the collector got.
+    sent: Vec<Sent>,
+    exported: Vec<SeenRequest>,
+    /// What the endpoint got.
+    call: SeenRequest,
+    api_log: String,
+    worker_log: String,
+}
+
+/// The job of these tests; it runs once.
+fn followed() -> &'static Followed {
+    static FOLLOWED: OnceLock<Followed> = OnceLock::new();
+    FOLLOWED.get_or_init(follow)
+}
+
+fn follow() -> Followed {
     let runtime = Runtime::new().unwrap();
     let collector = runtime.block_on(ScriptedEndpoint::start(Script::new().then_always(reply(200))));
     let endpoint = runtime.block_on(ScriptedEndpoint::start(chat()));
@@ -109,72 +128,130 @@ fn a_job_is_one_trace_from_its_submission_to_its_records() {
         [("BEACON__TELEMETRY__OTLP_ENDPOINT", url.as_str()), ("BEACON__LOG__LEVEL", "debug,h2=off")];
     let api = deployment.start("beacon-api", &settings);
     let worker = deployment.start("beacon-worker", &settings);
-
     let signed = deployment.sign(&small_job(folder.path()));
     let (status, accepted) = api.ask_with("POST", "/api/v1/jobs", &[("traceparent", CALLER)], &signed);
     assert_eq!(status, 202, "{accepted}");
     let job = accepted["job_id"].as_str().unwrap().to_owned();
-    let ended = api.ended(&job);
+    let state = api.ended(&job)["state"].as_str().unwrap().to_owned();
     let (_, record) = api.ask("GET", &format!("/api/v1/executions/{job}-0"), b"");
+    // What was not sent yet is sent at the end.
     let (api_log, worker_log) = (stopped(api), stopped(worker));
+    let (sent, exported) = (spans(&collector), collector.requests());
+    let call = endpoint.requests().swap_remove(0);
+    Followed { job, state, record, sent, exported, call, api_log, worker_log }
+}
 
-    assert_eq!(ended["state"], "completed", "{ended}");
-    let sent = spans(&collector);
-    let named = |service: &str, name: &str| {
-        let mut found = sent.iter().filter(|sent| sent.service == service && sent.span.name == name);
+impl Followed {
+    /// The only span of this name from this service.
+    fn span(&self, service: &str, name: &str) -> &Sent {
+        let mut found = self.sent.iter().filter(|sent| sent.service == service && sent.span.name == name);
         let first = found.next().unwrap_or_else(|| panic!("no span {name} of {service}"));
         assert!(found.next().is_none(), "one span {name}");
         first
-    };
-    let id: JobId = job.parse().unwrap();
-    let request = named("beacon-api", "POST /api/v1/jobs");
-    let [attempt, call, recorded] = ["attempt", "call", "record"].map(|name| named("beacon-worker", name));
-    for one in [request, attempt, call, recorded] {
+    }
+
+    fn request(&self) -> &Sent {
+        self.span("beacon-api", "POST /api/v1/jobs")
+    }
+
+    fn attempt(&self) -> &Sent {
+        self.span("beacon-worker", "attempt")
+    }
+}
+
+/// The fields of the first line that begins so.
+fn line(log: &str, beginning: &str) -> Value {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut lines = lines.map(|mut line| line["fields"].take());
+    let says = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with(beginning));
+    lines.find(says).unwrap_or_else(|| panic!("no line {beginning}: {log}"))
+}
+
+// O4
+#[test]
+fn a_job_is_one_trace_over_both_services() {
+    let followed = followed();
+    let id: JobId = followed.job.parse().unwrap();
+
+    let (request, attempt) = (followed.request(), followed.attempt());
+    let [call, record] = ["call", "record"].map(|name| followed.span("beacon-worker", name));
+
+    assert_eq!(followed.state, "completed");
+    for one in [request, attempt, call, record] {
         assert_eq!(one.span.trace_id, id.as_bytes(), "{}", one.span.name);
     }
-    // One tree, over both services.
     assert_eq!(request.span.span_id, SpanId::of_job(id).as_bytes());
     assert_eq!(attempt.span.parent_span_id, request.span.span_id);
     assert_eq!(call.span.parent_span_id, attempt.span.span_id);
-    assert_eq!(recorded.span.parent_span_id, attempt.span.span_id);
-    // The submitter's own trace is linked, and names nothing.
-    let caller: TraceParent = CALLER.parse().unwrap();
-    assert_eq!(request.span.links.len(), 1);
-    assert_eq!(request.span.links[0].trace_id, caller.trace());
-    // What is told, and what is not.
+    assert_eq!(record.span.parent_span_id, attempt.span.span_id);
+}
+
+// O4
+#[test]
+fn a_submitters_own_trace_is_linked_and_names_nothing() {
+    let (followed, caller) = (followed(), CALLER.parse::<TraceParent>().unwrap());
+
+    let links = &followed.request().span.links;
+
+    assert_eq!(links.len(), 1);
+    assert_eq!((&links[0].trace_id[..], &links[0].span_id[..]), {
+        (&caller.trace()[..], &caller.span().as_bytes()[..])
+    });
+    assert!(followed.sent.iter().all(|sent| sent.span.trace_id != caller.trace()));
+}
+
+#[test]
+fn spans_say_which_cell_and_what_came_of_it_and_never_what_was_asked_or_answered() {
+    let followed = followed();
+    let prompt = followed.record["prompt"].as_str().unwrap();
+
     let told = ["beacon.question", "beacon.model", "beacon.region", "beacon.outcome", "beacon.attempt"];
-    let told = told.map(|key| attempt.attribute(key));
-    assert_eq!(told, [PROMPT_ID, "llama3.2-1b", "us-east", "completed", "1"]);
-    assert_eq!(request.attribute("http.response.status_code"), "202");
-    for exported in collector.requests() {
-        let text = String::from_utf8_lossy(&exported.body).into_owned();
-        let prompt = record["prompt"].as_str().unwrap();
-        assert!(prompt.len() > 20, "{record}");
-        for secret in [prompt, ANSWER, TOKEN] {
-            assert!(!text.contains(secret), "{secret}");
+    let told = told.map(|key| followed.attempt().attribute(key));
+
+    assert_eq!(told, [QUESTION, "llama3.2-1b", "us-east", "completed", "1"]);
+    assert_eq!(followed.request().attribute("http.response.status_code"), "202");
+    assert_eq!(followed.record["answer"]["text"], ANSWER);
+    for exported in &followed.exported {
+        let text = String::from_utf8_lossy(&exported.body);
+        for inside in [prompt, ANSWER, TOKEN] {
+            assert!(!inside.is_empty() && !text.contains(inside), "{inside}");
         }
     }
-    // The same id at the endpoint, in the record, and in both logs.
-    let seen = &endpoint.requests()[0];
-    assert_eq!(seen.header("x-trace-id"), Some(job.as_str()));
-    let parent: TraceParent = seen.header("traceparent").unwrap().parse().unwrap();
-    assert_eq!((parent.trace().as_slice(), parent.span().as_bytes().as_slice()), {
-        (attempt.span.trace_id.as_slice(), attempt.span.span_id.as_slice())
-    });
-    assert_eq!(record["trace_id"], job.as_str(), "{record}");
-    let line = |log: &str, message: &str| -> Value {
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut lines = lines.map(|mut line| line["fields"].take());
-        let says = |fields: &Value| fields["message"].as_str().is_some_and(|text| text.starts_with(message));
-        lines.find(says).unwrap_or_else(|| panic!("no line {message}: {log}"))
-    };
-    let submitted = line(&api_log, "POST /api/v1/jobs");
-    assert_eq!((&submitted["job"], &submitted["caller_trace"]), {
-        (&job.as_str().into(), &"4bf92f3577b34da6a3ce929d0e0e4736".into())
-    });
-    assert_eq!(request.attribute("beacon.request_id"), submitted["request_id"].as_str().unwrap());
-    for message in ["attempt 1 of", "question batch completed", "job "] {
-        assert_eq!(line(&worker_log, message)["job"], job.as_str(), "{message}");
+}
+
+// O4
+#[test]
+fn an_endpoint_is_told_the_trace_and_the_span_of_the_attempt() {
+    let followed = followed();
+    let span = &followed.attempt().span;
+
+    let parent: TraceParent = followed.call.header("traceparent").unwrap().parse().unwrap();
+
+    assert_eq!(followed.call.header("x-trace-id"), Some(followed.job.as_str()));
+    assert_eq!((&parent.trace()[..], &parent.span().as_bytes()[..]), (&span.trace_id[..], &span.span_id[..]));
+}
+
+// O4
+#[test]
+fn an_executions_record_names_the_trace() {
+    let followed = followed();
+
+    assert_eq!(followed.record["trace_id"], followed.job.as_str(), "{}", followed.record);
+}
+
+// O4
+#[test]
+fn log_lines_of_both_services_name_the_trace() {
+    let followed = followed();
+    let job: Value = followed.job.as_str().into();
+
+    let submitted = line(&followed.api_log, "POST /api/v1/jobs");
+
+    assert_eq!(submitted["job"], job, "{submitted}");
+    assert_eq!(submitted["caller_trace"], &CALLER[3..35], "{submitted}");
+    assert_eq!(submitted["request_id"], followed.request().attribute("beacon.request_id").as_str());
+    for beginning in ["attempt 1 of", "question batch completed", "job "] {
+        assert_eq!(line(&followed.worker_log, beginning)["job"], job, "{beginning}");
     }
 }
 
