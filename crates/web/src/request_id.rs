@@ -23,8 +23,22 @@ const LONGEST: usize = 128;
 /// What is known of the request that a task serves.
 struct Served {
     id: String,
+    /// Where its caller stands in a trace of its own. It names no job's trace: nobody chooses that.
+    caller: Option<TraceParent>,
     job: Mutex<Option<JobId>>,
     span: Span,
+}
+
+impl Served {
+    fn of(request: &Request) -> Self {
+        let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let fits =
+            |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.chars().all(|c| c.is_ascii_graphic());
+        let id = text(HEADER.as_str()).filter(fits).map_or_else(fresh, str::to_owned);
+        let caller = text(TRACEPARENT).and_then(|text| text.parse().ok());
+        let span = span(request, &id, caller);
+        Self { id, caller, job: Mutex::default(), span }
+    }
 }
 
 tokio::task_local! {
@@ -52,19 +66,14 @@ pub(crate) fn made(job: JobId) {
 
 /// Takes the caller's id if it is short and printable, else makes one; writes a line about the request.
 pub(crate) async fn stamp(request: Request, next: Next) -> Response {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let fits = |id: &&str| !id.is_empty() && id.len() <= LONGEST && id.chars().all(|c| c.is_ascii_graphic());
-    let id = text(HEADER.as_str()).filter(fits).map_or_else(fresh, str::to_owned);
-    // It names the caller's trace, never the job's, which nobody chooses.
-    let caller: Option<TraceParent> = text(TRACEPARENT).and_then(|text| text.parse().ok());
-    let caller_trace = caller.map(|caller| hex::encode(caller.trace()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = span(&request, &id, caller);
-    let served = Arc::new(Served { id, job: Mutex::default(), span: span.clone() });
+    let served = Arc::new(Served::of(&request));
     let answer = CURRENT.scope(Arc::clone(&served), next.run(request));
-    let mut response = answer.instrument(span.clone()).await;
+    let mut response = answer.instrument(served.span.clone()).await;
+    let Served { id, span, caller, .. } = &*served;
+    let (status, caller_trace) =
+        (response.status().as_u16(), caller.map(|caller| hex::encode(caller.trace())));
     let job = served.job.lock().unwrap_or_else(PoisonError::into_inner).map(display);
-    let (id, status) = (&served.id, response.status().as_u16());
     span.record("status", status);
     // Whoever may not touch a job adds nothing to its trace.
     if let (Some(job), true) = (&job, response.status().is_success()) {

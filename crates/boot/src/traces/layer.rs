@@ -13,7 +13,7 @@ use opentelemetry_sdk::trace::{
     SpanProcessor as _,
 };
 use tracing::{
-    Subscriber,
+    Metadata, Subscriber,
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
@@ -42,8 +42,8 @@ impl SpanLayer {
 
     /// What it wants to see: nothing of the log's.
     pub(crate) fn filter() -> FilterFn {
-        filter_fn(|metadata| metadata.is_span() && metadata.target() == SPANS)
-            .with_max_level_hint(LevelFilter::DEBUG)
+        let wanted: fn(&Metadata<'_>) -> bool = |metadata| metadata.is_span() && metadata.target() == SPANS;
+        filter_fn(wanted).with_max_level_hint(LevelFilter::DEBUG)
     }
 
     fn context(&self, trace: TraceId, span: SpanId) -> SpanContext {

@@ -19,6 +19,7 @@ use crate::{
     extract::{ExecutionPath, JobPath},
     idempotency::{Done, Once},
     limits::CELLS_AT_ONCE,
+    request_id,
     shapes::{Links, names},
 };
 
