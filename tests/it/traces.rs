@@ -194,9 +194,8 @@ fn a_submitters_own_trace_is_linked_and_names_nothing() {
     let links = &followed.request().span.links;
 
     assert_eq!(links.len(), 1);
-    assert_eq!((&links[0].trace_id[..], &links[0].span_id[..]), {
-        (&caller.trace()[..], &caller.span().as_bytes()[..])
-    });
+    assert_eq!(links[0].trace_id, caller.trace());
+    assert_eq!(links[0].span_id, caller.span().as_bytes());
     assert!(followed.sent.iter().all(|sent| sent.span.trace_id != caller.trace()));
 }
 
@@ -228,7 +227,8 @@ fn an_endpoint_is_told_the_trace_and_the_span_of_the_attempt() {
     let parent: TraceParent = followed.call.header("traceparent").unwrap().parse().unwrap();
 
     assert_eq!(followed.call.header("x-trace-id"), Some(followed.job.as_str()));
-    assert_eq!((&parent.trace()[..], &parent.span().as_bytes()[..]), (&span.trace_id[..], &span.span_id[..]));
+    assert_eq!(span.trace_id, parent.trace());
+    assert_eq!(span.span_id, parent.span().as_bytes());
 }
 
 // O4
