@@ -134,6 +134,8 @@ fn follow() -> Followed {
     let job = accepted["job_id"].as_str().unwrap().to_owned();
     let state = api.ended(&job)["state"].as_str().unwrap().to_owned();
     let (_, record) = api.ask("GET", &format!("/api/v1/executions/{job}-0"), b"");
+    let (refused, _) = api.ask_with("POST", &format!("/api/v1/jobs/{job}/cancel"), &[], b"");
+    assert_eq!(refused, 401);
     // What was not sent yet is sent at the end.
     let (api_log, worker_log) = (stopped(api), stopped(worker));
     let (sent, exported) = (spans(&collector), collector.requests());
@@ -197,6 +199,18 @@ fn a_submitters_own_trace_is_linked_and_names_nothing() {
     assert_eq!(links[0].trace_id, caller.trace());
     assert_eq!(links[0].span_id, caller.span().as_bytes());
     assert!(followed.sent.iter().all(|sent| sent.span.trace_id != caller.trace()));
+}
+
+// A1
+#[test]
+fn whoever_may_not_touch_a_job_adds_nothing_to_its_trace() {
+    let followed = followed();
+    let id: JobId = followed.job.parse().unwrap();
+
+    let refused = followed.span("beacon-api", "POST /api/v1/jobs/{id}/cancel");
+
+    assert_eq!(refused.attribute("http.response.status_code"), "401");
+    assert_ne!(refused.span.trace_id, id.as_bytes());
 }
 
 #[test]
