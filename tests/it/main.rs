@@ -14,11 +14,13 @@ mod original_workload;
 mod outputs;
 mod remote;
 mod resume;
+mod secured;
 mod services;
 mod simulate;
 mod steering;
 mod streams;
 mod submit_to_done;
+mod traces;
 
 use std::path::Path;
 

@@ -179,6 +179,16 @@ impl Service {
         http::exchange(&self.addr, method, path, &token, body).expect("the service answers")
     }
 
+    /// The same, with these headers besides.
+    ///
+    /// # Panics
+    /// If nobody answers.
+    #[must_use]
+    pub fn ask_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        http::exchange(&self.addr, method, path, &headers, body).expect("the service answers")
+    }
+
     /// Asks for something whose answer goes on; gives the connection.
     ///
     /// # Panics

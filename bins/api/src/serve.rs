@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Interrupts, Runtime, Secret, ServiceConfig, TrustedKeys, describe_endpoints, load_endpoints,
+    Interrupts, Runtime, Secret, ServerTls, ServiceConfig, TrustedKeys, describe_endpoints, load_endpoints,
     load_service_key_ring,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
@@ -16,6 +16,7 @@ use tracing::info;
 pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut interrupts = Interrupts::listen().context("cannot listen to signals")?;
     let keys = load_service_key_ring(&config.api.keys).context("api.keys")?;
+    let tls = config.api.tls.as_ref().map(ServerTls::load).transpose().context("api.tls")?;
     // The API plans over the endpoints and calls none, so it needs none of their credentials.
     let (infos, _) = describe_endpoints(&load_endpoints(&config.endpoints)?)?;
     let catalog = EndpointCatalog::new(infos)?;
@@ -55,23 +56,34 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             max_age: config.api.freshness,
         },
         origins: config.api.origins()?,
+        secured: tls.is_some(),
         stop: stop.clone(),
     };
     let listen = config.api.listen;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("api.listen: cannot listen on {listen}"))?;
     let listen = listener.local_addr()?;
+    let renewing = {
+        let (tls, clock) = (tls.clone(), Arc::clone(&clock));
+        async move {
+            match tls {
+                Some(tls) => tls.follow(clock).await,
+                None => std::future::pending().await,
+            }
+        }
+    };
     Ok(async move {
-        info!(%listen, "the API listens on {listen}");
+        info!(%listen, tls = tls.is_some(), "the API listens on {listen}");
         let asked = async {
             interrupts.next().await;
             // Event streams have no end of their own; the others are waited for.
             stop.drain();
         };
         tokio::select! {
-            served = beacon_boot::serve(listener, router(api), clock, asked) => served?,
+            served = beacon_boot::serve(listener, tls, router(api), clock, asked) => served?,
             never = following => match never {},
             never = forgetting => match never {},
+            never = renewing => match never {},
         }
         info!("the API has stopped");
         Ok(())

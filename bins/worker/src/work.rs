@@ -50,7 +50,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         let until = async move { told.aborting().await };
         let routes = health_routes(runtime.view, scheduler.outages());
         let clock = Arc::clone(&runtime.clock);
-        let serving = tokio::spawn(beacon_boot::serve(listener, routes, clock, until));
+        let serving = tokio::spawn(beacon_boot::serve(listener, None, routes, clock, until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");
         let watching = heed(&mut interrupts, stop.clone(), grace, runtime.clock.as_ref());
         // Whoever is done does not wait for the end of the grace period.

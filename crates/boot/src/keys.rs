@@ -101,6 +101,29 @@ fn check_private(_: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
+/// A key of TLS may belong to a group, which is how programs without privileges get one; to everybody it may not.
+#[cfg(unix)]
+pub(crate) fn check_not_public(path: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
+    let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
+    if mode & 0o027 == 0 {
+        return Ok(());
+    }
+    let advice =
+        "run `chmod 600` on it, or `chmod 640` for a group; take a new key if somebody else may have read it";
+    Err(invalid(
+        path,
+        format!("everybody may read this secret key, or others write it (mode {mode:o}); {advice}"),
+    ))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn check_not_public(_: &Path) -> Result<(), FileError> {
+    Ok(())
+}
+
 /// Writes the key whole or not at all: a process that is killed meanwhile leaves no half of a key behind.
 fn create(path: &Path, key: &SigningKey) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();

@@ -3,6 +3,7 @@
 mod config;
 mod endpoints;
 mod files;
+mod handshake;
 mod health;
 mod keys;
 mod runtime;
@@ -10,12 +11,15 @@ mod server;
 mod service;
 mod signals;
 mod telemetry;
+mod tls;
 mod told;
+mod traces;
 mod trusted;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
 pub use config::{
-    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig,
+    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, TelemetryConfig,
+    TlsConfig, WorkerConfig,
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
@@ -29,5 +33,6 @@ pub use server::serve;
 pub use service::{print_config, process_id, refuse, run, run_configured};
 pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, Logs, start_logs};
+pub use tls::ServerTls;
 pub use told::{harmless, told};
 pub use trusted::TrustedKeys;

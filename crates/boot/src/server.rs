@@ -1,23 +1,35 @@
 //! The HTTP server of the services: bounded in connections, in heads and in the time that one may take; it stops gently.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, extract::ConnectInfo};
 use beacon_domain::Clock;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::{
+        conn::auto::Builder,
+        graceful::{GracefulShutdown, Watcher},
+    },
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_io_timeout::TimeoutStream;
-use tower::Layer as _;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer as _, ServiceExt as _};
 use tracing::{debug, warn};
+
+use crate::{ServerTls, handshake::secured};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
-/// How long a client may take for a request's head.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take for a request's head, and for all that comes before the first one.
+pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// The most headers of a request; more are a 431.
 const HEADERS: usize = 64;
 /// The longest head of a request, in bytes; a longer one is a 431.
@@ -31,18 +43,37 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long requests in flight may go on after the stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `stop`, then lets requests in flight end for at most ten seconds.
+/// What every connection is served with.
+struct Service {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    tls: Option<Arc<ServerTls>>,
+    clock: Arc<dyn Clock>,
+    /// Ends handshakes at the stop; requests may go on.
+    leaving: CancellationToken,
+}
+
+/// One client's connection, and what it holds.
+struct Guest {
+    peer: SocketAddr,
+    watcher: Watcher,
+    _slot: OwnedSemaphorePermit,
+}
+
+/// Serves until `stop`, then lets requests in flight end for at most ten seconds. With `tls` nothing else is spoken.
 ///
 /// # Errors
 /// The listener is broken for good.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
     router: Router,
     clock: Arc<dyn Clock>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let builder = builder();
     let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
+    let leaving = CancellationToken::new();
+    let service = Arc::new(Service { builder: builder(), router, tls, clock, leaving: leaving.clone() });
     tokio::pin!(stop);
     loop {
         let slot = tokio::select! {
@@ -55,29 +86,76 @@ pub async fn serve(
                 Err(error) => {
                     // Usually too many open files; some will be closed soon.
                     warn!(%error, "cannot accept a connection: {error}");
+                    let clock = &service.clock;
                     clock.sleep_until(clock.monotonic() + PAUSE).await;
                     continue;
                 }
             },
             () = &mut stop => break,
         };
-        let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router.clone()));
-        let mut stream = TimeoutStream::new(stream);
-        // An event stream has no end; a client that stopped reading must not hold it for ever.
-        stream.set_write_timeout(Some(STUCK));
-        let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended badly: {error}");
-            }
-            drop(slot);
-        });
+        let guest = Guest { peer, watcher: graceful.watcher(), _slot: slot };
+        tokio::spawn(Arc::clone(&service).receive(stream, guest));
     }
+    leaving.cancel();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         warn!("requests in flight did not end within {GRACE:?} and are dropped");
     }
     Ok(())
+}
+
+impl Service {
+    /// A connection from its first byte to its end. One that has asked for nothing after [`HEAD`] is cut, however it
+    /// spends the time: in a handshake, in the beginning of a head, or silently.
+    async fn receive(self: Arc<Self>, stream: TcpStream, guest: Guest) {
+        let asked = CancellationToken::new();
+        let silent = async {
+            self.clock.sleep_until(self.clock.monotonic() + HEAD).await;
+            if asked.is_cancelled() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let served = async {
+            match &self.tls {
+                None => self.converse(limited(stream), guest, &asked).await,
+                Some(tls) => {
+                    let shaken = self.leaving.run_until_cancelled(secured(stream, tls, self.clock.as_ref()));
+                    match shaken.await {
+                        Some(Ok(stream)) => self.converse(stream, guest, &asked).await,
+                        Some(Err(error)) => debug!("no TLS with a client: {error}"),
+                        None => {}
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            () = silent => debug!("a client that asked for nothing is cut off"),
+        }
+    }
+
+    async fn converse<S>(&self, stream: S, guest: Guest, asked: &CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = asked.clone();
+        let service = Extension(ConnectInfo(guest.peer)).layer(self.router.clone());
+        let service = service.map_request(move |request: Request<Incoming>| {
+            asked.cancel();
+            request
+        });
+        let connection =
+            self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        if let Err(error) = guest.watcher.watch(connection.into_owned()).await {
+            debug!(%error, "a connection ended badly: {error}");
+        }
+    }
+}
+
+/// An event stream has no end; a client that stopped reading must not hold it for ever.
+pub(crate) fn limited(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STUCK));
+    Box::pin(stream)
 }
 
 fn builder() -> Builder<TokioExecutor> {

@@ -4,7 +4,7 @@ use std::{future::Future, io::Write as _, path::Path, process::ExitCode};
 
 use beacon_spec::Timestamp;
 
-use crate::{ServiceConfig, start_logs};
+use crate::{ServiceConfig, telemetry::start_telemetry};
 
 /// It failed while it ran, or the database could not be reached at its start: started again, it may work.
 const FAILED: u8 = 1;
@@ -30,7 +30,10 @@ where
     if print_only {
         return print_config(name, &config);
     }
-    let _logs = start_logs(&config.log.level, config.log.format);
+    let _telemetry = match start_telemetry(name, &config) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return refuse(name, &error),
+    };
     run(name, start(config))
 }
 

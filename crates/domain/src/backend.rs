@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, AttemptId, CallError, CallRequest, EndpointInfo, Monotonic, ResumeToken};
+use crate::{Answer, AttemptId, CallError, CallRequest, EndpointInfo, Monotonic, ResumeToken, SpanId};
 
 /// One endpoint.
 #[async_trait]
@@ -38,8 +38,10 @@ pub struct CallContext {
     pub resume: Option<ResumeToken>,
     /// To be awaited as soon as a remote call id or result URL is known, before waiting on it (C2).
     pub checkpoint: Arc<dyn Checkpoint>,
-    /// Goes into the endpoint's trace header.
+    /// Goes into the endpoint's trace headers (O4).
     pub trace_id: Arc<str>,
+    /// This call's span in its job's trace, for the same headers.
+    pub span: SpanId,
 }
 
 /// Makes a resume token durable.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use beacon_spec::{QuestionId, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, CallRequest, EndpointId, ExecutionId};
+use crate::{AttemptId, CallRequest, EndpointId, ExecutionId, SpanId};
 
 /// What proves the right to write about an execution: the fencing token grows with every claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +71,12 @@ impl Lease {
     #[must_use]
     pub const fn attempt_id(&self) -> AttemptId {
         AttemptId { execution: self.key.execution, number: self.attempt }
+    }
+
+    /// Its span in the job's trace (O4).
+    #[must_use]
+    pub fn span(&self) -> SpanId {
+        SpanId::of_claim(self.attempt_id(), self.key.token)
     }
 }
 

@@ -29,6 +29,7 @@ pub mod seconds;
 mod steering;
 mod store;
 mod token;
+mod trace;
 mod trust;
 mod view;
 mod wait;
@@ -63,6 +64,7 @@ pub use store::{
     Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
 };
 pub use token::{ApiToken, NoToken, Scope, TokenSecret, TokenStore, to_the_minute};
+pub use trace::{SPANS, SpanId, TraceParent, TraceParentError};
 pub use trust::{StoredKey, TrustStore};
 pub use view::{
     BatchView, CellView, EndpointView, ExecutionRecord, Failure, JobFilter, JobSummary, Matrix, Page,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use beacon_domain::{CallContext, CallError, CheckpointError, ErrorClass, ErrorCode, Stage};
+use beacon_domain::{CallContext, CallError, CheckpointError, ErrorClass, ErrorCode, Stage, TraceParent};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
 use crate::{
@@ -68,7 +69,7 @@ impl Exchange<'_> {
     /// The only POST of the attempt.
     async fn post(&self, body: Bytes) -> Result<Hop, CallError> {
         let url = &self.endpoint.url;
-        let mut request = self.endpoint.request(Method::POST, url, body, &self.context.trace_id)?;
+        let mut request = self.request(Method::POST, url, body)?;
         let headers = request.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("idempotency-key", header_value(&self.context.attempt.to_string())?);
@@ -116,9 +117,18 @@ impl Exchange<'_> {
     }
 
     async fn get(&self, url: &ResultUrl) -> Result<Hop, CallError> {
-        let request = self.endpoint.request(Method::GET, url.uri(), Bytes::new(), &self.context.trace_id)?;
+        let request = self.request(Method::GET, url.uri(), Bytes::new())?;
         let response = self.endpoint.client.send(request, Stage::ResultUrl, self.limits()).await?;
         self.hop(response, url.uri(), Stage::ResultUrl).await
+    }
+
+    /// A request of this attempt, with the trace that it belongs to (O4).
+    fn request(&self, method: Method, url: &Uri, body: Bytes) -> Result<Request<Full<Bytes>>, CallError> {
+        let CallContext { attempt, span, trace_id, .. } = self.context;
+        let mut request = self.endpoint.request(method, url, body, trace_id)?;
+        let parent = TraceParent::new(attempt.execution.job, *span);
+        request.headers_mut().insert("traceparent", header_value(&parent.to_string())?);
+        Ok(request)
     }
 
     async fn hop(&self, response: Response<Incoming>, asked: &Uri, stage: Stage) -> Result<Hop, CallError> {

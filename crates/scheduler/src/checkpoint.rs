@@ -46,7 +46,7 @@ impl Checkpoint for LeaseCheckpoint {
                 return Err(CheckpointError::Store(error.to_string()));
             }
             warn!(
-                execution = %self.lease.execution,
+                job = %self.lease.execution.job, execution = %self.lease.execution,
                 "cannot store where the call can be found again, trying again in {PAUSE:?}: {}", Chain(&error)
             );
             self.clock.sleep_until(again).await;

@@ -7,6 +7,7 @@ use beacon_domain::{
     Recording, Stage, Usage,
 };
 use beacon_spec::Timestamp;
+use tracing::Instrument as _;
 
 use crate::{
     Ports, SchedulerOptions,
@@ -14,6 +15,7 @@ use crate::{
     live::Held,
     receipt::{self, Ending},
     retry::{Decision, Failed},
+    spans,
     worker::Worker,
 };
 
@@ -63,7 +65,7 @@ pub(crate) async fn execute(
     let result = tokio::select! {
         biased;
         // An answer that is there is kept, whatever else has happened.
-        result = backend.call(&lease.request, &context) => result,
+        result = backend.call(&lease.request, &context).instrument(spans::call()) => result,
         () = held.lost.cancelled() => return Called::Dropped,
         () = abort => return Called::Aborted,
     };
@@ -112,6 +114,7 @@ fn context(
         resume: lease.resume.clone(),
         checkpoint: Arc::new(LeaseCheckpoint::new(ports, lease.key, deadline, held)),
         trace_id: Arc::clone(&lease.trace_id),
+        span: lease.span(),
     }
 }
 

@@ -22,6 +22,7 @@ mod renew;
 mod report;
 mod retry;
 mod scheduler;
+mod spans;
 mod stop;
 mod worker;
 

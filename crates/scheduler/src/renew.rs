@@ -39,7 +39,8 @@ async fn renew(ports: &Ports, live: &Live, lease: Duration) {
                 if let Renewed::Lost(reason) = renewed
                     && live.lose(key)
                 {
-                    info!(execution = %key.execution, ?reason, "lease of {} lost, dropping its call", key.execution);
+                    let execution = key.execution;
+                    info!(job = %execution.job, %execution, ?reason, "lease of {execution} lost, dropping its call");
                 }
             }
         }

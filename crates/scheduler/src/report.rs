@@ -2,8 +2,10 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use beacon_domain::{BatchDone, BatchStarted, CallError, EndpointId, JobEnded, Stage, StoreError};
-use tracing::{info, warn};
+use beacon_domain::{BatchDone, BatchStarted, CallError, EndpointId, JobEnded, Lease, Stage, StoreError};
+use tracing::{debug, info, warn};
+
+use crate::{execute::Called, spans};
 
 /// An error with everything that led to it, in one line.
 pub(crate) struct Chain<'a>(pub(crate) &'a StoreError);
@@ -49,6 +51,16 @@ pub(crate) fn changes(batches: &[BatchDone], jobs: &[JobEnded]) {
             job.job.short(), job.state, job.counts.completed, job.counts.total()
         );
     }
+}
+
+/// An attempt is over. A provider's own text stays out of the log.
+pub(crate) fn attempt(lease: &Lease, called: &Called) {
+    let execution = lease.key.execution;
+    debug!(
+        job = %execution.job, %execution, endpoint = %lease.endpoint, attempt = lease.attempt, span_id = %lease.span(),
+        outcome = spans::outcome(called),
+        "attempt {} of {execution} at {}: {}", lease.attempt, lease.endpoint, spans::outcome(called)
+    );
 }
 
 /// An endpoint is left alone from now on. A provider's own text, which may quote a prompt, stays out of the log.

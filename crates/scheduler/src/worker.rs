@@ -6,7 +6,7 @@ use beacon_domain::{
     AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, StoreError, Topic, Wakeup, WorkerId,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
+use tracing::{Instrument as _, Span, warn};
 
 use crate::{
     Ports, SchedulerOptions, Stop,
@@ -17,6 +17,7 @@ use crate::{
     patience::{Doing, Patience},
     recorder::Recorder,
     report::{self, Chain},
+    spans,
 };
 
 const STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -142,17 +143,19 @@ impl Worker {
         let held = self.live.hold(lease.key);
         self.gates.started(&lease.endpoint, self.ports.clock.monotonic());
         let backend = backends.get(&lease.endpoint).expect("only endpoints with a backend have room").clone();
-        let (worker, stop) = (Arc::clone(self), stop.clone());
+        let (worker, stop, span) = (Arc::clone(self), stop.clone(), spans::attempt(&lease));
         let run = async move {
             worker.run_lease(&lease, backend.as_ref(), &held, &stop).await;
             drop(held);
         };
-        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(run));
+        self.tasks.spawn(self.gone.clone().run_until_cancelled_owned(run.instrument(span)));
     }
 
     async fn run_lease(&self, lease: &Lease, backend: &dyn Backend, held: &Held, stop: &Stop) {
         let leave = self.leave(held, stop);
         let called = execute(self, backend, lease, held, leave).await;
+        spans::ended(&Span::current(), &called);
+        report::attempt(lease, &called);
         if let Called::Ended(_, Some(learned)) = &called {
             let now = self.moment();
             self.gates.finished(&lease.endpoint, learned.as_ref().copied(), now);
@@ -164,7 +167,11 @@ impl Worker {
             Called::Ended(recording, _) => {
                 held.call_ended();
                 // `None` and `Lost` leave nothing to do: the lease runs out or is somebody else's.
-                let _ = self.recorder.record(*recording, lease.endpoint.clone()).await;
+                let _ = self
+                    .recorder
+                    .record(*recording, lease.endpoint.clone())
+                    .instrument(spans::record())
+                    .await;
             }
             // The call is gone: a lease that was lost to a cancel or a deadline frees its slot now.
             Called::Dropped | Called::Aborted => self.give_back(lease).await,
@@ -185,7 +192,8 @@ impl Worker {
 
     async fn give_back(&self, lease: &Lease) {
         if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
-            warn!(execution = %lease.key.execution, "cannot give a lease back, it will run out: {}", Chain(&error));
+            let execution = lease.key.execution;
+            warn!(job = %execution.job, %execution, "cannot give a lease back, it will run out: {}", Chain(&error));
         }
         self.gates.freed(&lease.endpoint);
     }

@@ -44,6 +44,8 @@ pub struct Api {
     pub proxies: Vec<IpAddr>,
     /// Pages of these origins may call from a browser; none by default.
     pub origins: Vec<HeaderValue>,
+    /// Whether TLS is spoken here, and browsers are told to speak nothing else.
+    pub secured: bool,
     /// Once it drains, event streams end, so that a stop waits for none of them.
     pub stop: Stop,
 }

@@ -10,7 +10,7 @@ use beacon_domain::{ExecutionId, JobId};
 use http::{StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 
-use crate::{api::App, error::ApiError};
+use crate::{api::App, error::ApiError, request_id::about};
 
 /// The job that the path names. What is no id names no job.
 pub(crate) struct JobPath(pub(crate) JobId);
@@ -59,7 +59,9 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = text(parts, state).await.ok_or_else(ApiError::no_job)?;
-        id.parse().map(Self).map_err(|_| ApiError::no_job())
+        let id = id.parse().map_err(|_| ApiError::no_job())?;
+        about(id);
+        Ok(Self(id))
     }
 }
 
@@ -68,7 +70,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ExecutionPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = text(parts, state).await.ok_or_else(ApiError::no_execution)?;
-        execution(&id).map(Self).ok_or_else(ApiError::no_execution)
+        let id = execution(&id).ok_or_else(ApiError::no_execution)?;
+        about(id.job);
+        Ok(Self(id))
     }
 }
 

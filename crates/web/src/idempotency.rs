@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::warn;
 
-use crate::{api::App, error::ApiError};
+use crate::{api::App, error::ApiError, request_id::current};
 
 const HEADER: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -122,13 +122,13 @@ impl Once {
                 let answer = KeptAnswer { status: done.status.as_u16(), body };
                 if let Err(error) = log.finish(key, turn, answer).await {
                     // It is done; only a repetition would not be told so.
-                    warn!("an answer could not be kept for its repetition: {error}");
+                    warn!(request_id = current(), "an answer could not be kept for its repetition: {error}");
                 }
                 Ok(done.into_response())
             }
             Err(refusal) => {
                 if let Err(error) = log.give_up(key, turn).await {
-                    warn!("an idempotency key could not be given back: {error}");
+                    warn!(request_id = current(), "an idempotency key could not be given back: {error}");
                 }
                 Err(refusal)
             }

@@ -86,7 +86,7 @@ fn old_names() -> Router<Arc<App>> {
 /// The API as a service.
 pub fn router(api: Api) -> Router {
     let (router, _) = documented().split_for_parts();
-    let (body, origins) = (api.limits.max_body_bytes, api.origins.clone());
+    let (body, origins, secured) = (api.limits.max_body_bytes, api.origins.clone(), api.secured);
     let watchers = Arc::new(Watchers::new(&api));
     let document = serde_json::to_vec(&openapi::document()).unwrap_or_default().into();
     let throttle = Throttle::new(api.rates, &api.clock);
@@ -105,6 +105,6 @@ pub fn router(api: Api) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app), throttle::limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), metrics::count))
         .with_state(app);
-    let router = security::headers(security::origins(router, &origins));
+    let router = security::headers(security::origins(router, &origins), secured);
     router.layer(middleware::from_fn(request_id::stamp))
 }

@@ -21,10 +21,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (OPENER, "same-origin"),
 ];
 
+/// Only over TLS (RFC 6797 section 7.2). Other names below the host's are not ours to speak for.
+const TLS_ONLY: (HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+
 /// Puts the headers on every answer.
-pub(crate) fn headers(router: Router) -> Router {
+pub(crate) fn headers(router: Router, secured: bool) -> Router {
     let layer = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let router = HEADERS.into_iter().fold(router, |router, (name, value)| router.layer(layer(name, value)));
+    let all = HEADERS.into_iter().chain(secured.then_some(TLS_ONLY));
+    let router = all.fold(router, |router, (name, value)| router.layer(layer(name, value)));
     router.layer(layer(header::CACHE_CONTROL, "no-store"))
 }
 

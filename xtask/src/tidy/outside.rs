@@ -13,10 +13,22 @@ const DATABASES: &[&str] =
     &["deadpool-postgres", "diesel", "postgres", "rusqlite", "sqlx", "tokio-postgres", "tokio-rusqlite"];
 const DATABASE_HOMES: &[&str] = &["crates/store"];
 
+const TELEMETRY: &[&str] = &[
+    "opentelemetry",
+    "opentelemetry-http",
+    "opentelemetry-otlp",
+    "opentelemetry-proto",
+    "opentelemetry_sdk",
+    "tracing-opentelemetry",
+];
+/// The end-to-end tests read what was sent.
+const TELEMETRY_HOMES: &[&str] = &["crates/boot", "tests"];
+
 /// Packages, where they may be imported, and what to do elsewhere.
-const HOMES: [(&[&str], &[&str], &str); 2] = [
+const HOMES: [(&[&str], &[&str], &str); 3] = [
     (COMMAND_LINES, COMMAND_LINE_HOMES, "take plain values; parse arguments in bins"),
     (DATABASES, DATABASE_HOMES, "go through the ports of domain; SQL lives in crates/store"),
+    (TELEMETRY, TELEMETRY_HOMES, "make spans of `tracing` with the target `SPANS`; boot exports them"),
 ];
 
 /// Packages imported where they do not belong.
@@ -58,6 +70,8 @@ mod tests {
         check_import("crates/store", "rusqlite", 0);
         check_import("crates/scheduler", "rusqlite", 1);
         check_import("bins/worker", "tokio-postgres", 1);
+        check_import("crates/boot", "opentelemetry_sdk", 0);
+        check_import("crates/scheduler", "opentelemetry", 1);
         check_import("crates/store2", "rusqlite", 1);
     }
 }

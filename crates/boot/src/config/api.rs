@@ -47,6 +47,18 @@ pub struct ApiConfig {
     /// How long a request may take until its answer begins.
     #[serde(rename = "request_s", with = "seconds")]
     pub request: Duration,
+    /// The certificate to serve with; without it the API speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+}
+
+/// The files of TLS. Both are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate and those between it and its authority, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 impl Default for ApiConfig {
@@ -66,6 +78,7 @@ impl Default for ApiConfig {
             token_lookups_per_minute: 60,
             proxies: Vec::new(),
             request: Duration::from_secs(30),
+            tls: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Settings from the environment: `BEACON__WORKER__SLOTS=8` is `slots = 8` below `[worker]`.
+//! Settings from the environment: `BEACON__WORKER__SLOTS=8` is `slots = 8` below `[worker]`, and
+//! `BEACON__API__TLS__KEY=…` is `key` below `[api.tls]`.
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -7,6 +8,8 @@ use super::ConfigError;
 
 /// Two underscores, because clusters set variables like `BEACON_PORT` for a service of that name by themselves.
 const PREFIX: &str = "BEACON__";
+/// A section, a table in it, and a setting.
+const DEEPEST: usize = 3;
 
 /// One setting from a variable.
 #[derive(Debug)]
@@ -24,8 +27,9 @@ pub(super) fn settings(
     let mut overrides = Vec::new();
     for (variable, text) in ours {
         let path: Vec<String> = variable[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-        if path.len() > 2 || path.iter().any(String::is_empty) {
-            let message = "its name must be BEACON__SETTING or BEACON__SECTION__SETTING".to_owned();
+        if path.len() > DEEPEST || path.iter().any(String::is_empty) {
+            let message = "its name must be BEACON__SETTING, BEACON__SECTION__SETTING or BEACON__SECTION__TABLE__SETTING";
+            let message = message.to_owned();
             return Err(ConfigError::Variable { variable, message });
         }
         overrides.push(Override { variable, path, value: value(&text) });
@@ -35,9 +39,14 @@ pub(super) fn settings(
 
 /// The file's settings with those of the environment over them.
 pub(super) fn merged<T: DeserializeOwned>(mut file: Table, overrides: &[Override]) -> Result<T, ConfigError> {
+    let mut whole = file.clone();
+    let put_all = overrides.iter().try_for_each(|one| put(&mut whole, one));
+    if let (Ok(()), Ok(read)) = (put_all, whole.try_into()) {
+        return Ok(read);
+    }
+    // One after the other, so that the error names the variable.
     for one in overrides {
         put(&mut file, one)?;
-        // After each one, so that the error names the variable.
         let read: Result<T, _> = file.clone().try_into();
         // Its value may be a secret and is not repeated.
         read.map_err(|error| one.refused(first_line(&error.to_string())))?;

@@ -5,6 +5,7 @@ mod database;
 mod environment;
 mod log;
 mod secret;
+mod telemetry;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -12,10 +13,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    api::ApiConfig,
+    api::{ApiConfig, TlsConfig},
     database::{DatabaseConfig, DatabaseUrl},
     log::LogConfig,
     secret::Secret,
+    telemetry::TelemetryConfig,
     worker::WorkerConfig,
 };
 use crate::{FileError, read_bounded};
@@ -41,6 +43,9 @@ pub struct ServiceConfig {
     /// Log lines.
     #[serde(default)]
     pub log: LogConfig,
+    /// Spans for an OpenTelemetry collector.
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
 }
 
 /// A configuration that cannot be used.
@@ -109,6 +114,7 @@ impl ServiceConfig {
         self.log.check()?;
         self.database.check()?;
         self.worker.check()?;
+        self.telemetry.check()?;
         self.api.check()
     }
 }

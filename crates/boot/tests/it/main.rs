@@ -10,4 +10,5 @@ mod runtime;
 mod samples;
 mod server;
 mod service_config;
+mod tls;
 mod trusted;

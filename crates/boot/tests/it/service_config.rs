@@ -32,13 +32,32 @@ fn lists_and_text_can_stand_in_variables() {
 }
 
 #[test]
+fn a_table_of_a_section_can_be_given_by_variables_alone() {
+    let variables = [("BEACON__API__TLS__CERTIFICATE", "/c.pem"), ("BEACON__API__TLS__KEY", "/k.pem")];
+
+    let tls = read("", &variables).unwrap().api.tls.unwrap();
+
+    assert_eq!((tls.certificate.to_str(), tls.key.to_str()), (Some("/c.pem"), Some("/k.pem")));
+}
+
+#[test]
 fn what_is_unknown_or_cannot_work_is_refused_by_name() {
     for (file, variables, message) in [
         ("[worker]\nslot = 4", vec![], "unknown field `slot`"),
         ("[wroker]", vec![], "unknown field `wroker`"),
         ("", vec![("BEACON__WROKER__SLOTS", "4")], "the variable BEACON__WROKER__SLOTS"),
         ("", vec![("BEACON__WORKER__SLOTS", "many")], "the variable BEACON__WORKER__SLOTS"),
-        ("", vec![("BEACON__A__B__C", "4")], "must be BEACON__SETTING"),
+        ("", vec![("BEACON__A__B__C__D", "4")], "must be BEACON__SETTING"),
+        (
+            "",
+            vec![("BEACON__API__TLS__CERT", "4")],
+            "the variable BEACON__API__TLS__CERT: unknown field `cert`",
+        ),
+        (
+            "",
+            vec![("BEACON__API__TLS__KEY", "k")],
+            "the variable BEACON__API__TLS__KEY: missing field `certificate`",
+        ),
         ("endpoints = \"e\"", vec![("BEACON__ENDPOINTS__X", "4")], "endpoints is no section"),
         (
             "",
@@ -54,6 +73,11 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("[worker]\nlease_s = 0.1", vec![], "worker.lease_s must be at least 1"),
         ("[worker]\nattempt_s = 90000", vec![], "must be shorter than worker.execution_s"),
         ("[worker]\ngrace_s = -1", vec![], "grace_s"),
+        ("[telemetry]\nsample_ratio = 1.5", vec![], "telemetry.sample_ratio must be from 0 to 1"),
+        ("[telemetry]\nsample_ratio = nan", vec![], "telemetry.sample_ratio must be from 0 to 1"),
+        ("[telemetry]\notlp_endpoint = \"collector:4318\"", vec![], "telemetry.otlp_endpoint must be a URL"),
+        ("[telemetry]\notlp_endpoint = \"http://a:b@c\"", vec![], "without a password"),
+        ("[api.tls]\nkey = \"k\"", vec![], "missing field `certificate`"),
         ("[database]\nconnections = 0", vec![], "database.connections"),
         ("[database]\npatience_s = 0", vec![], "database.patience_s must be more than 0"),
         ("[database]\nstatement_timeout_s = 0", vec![], "database.statement_timeout_s at least 1"),

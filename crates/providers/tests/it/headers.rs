@@ -1,6 +1,6 @@
 //! What stands in a request: the exact body, ids, credentials; and that credentials stand nowhere else.
 
-use beacon_domain::{CallError, ErrorCode};
+use beacon_domain::{CallError, ErrorCode, TraceParent};
 use beacon_testkit::{ManualClock, Reply, Script, ScriptedEndpoint, SeenRequest, reply};
 use serde_json::json;
 
@@ -61,6 +61,13 @@ async fn a_trace_id_goes_with_every_request_and_the_idempotency_key_with_the_pos
         requests.iter().map(|request| request.header(name).map(str::to_owned)).collect()
     };
     assert_eq!(header("x-trace-id"), [Some("trace-1".to_owned()), Some("trace-1".to_owned())]);
+    let parents = header("traceparent");
+    let parent: TraceParent = parents[0].as_deref().unwrap().parse().unwrap();
+    assert_eq!(
+        (parent.trace(), &parents[0]),
+        ([1; 16], &parents[1]),
+        "the job's id; one attempt is one span"
+    );
     assert_eq!(header("idempotency-key"), [Some(ATTEMPT.to_owned()), None]);
     assert_eq!(header("accept-encoding"), [Some("identity".to_owned()), Some("identity".to_owned())]);
     assert!(header("user-agent").iter().flatten().all(|agent| agent.starts_with("beacon/")));

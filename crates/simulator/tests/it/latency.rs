@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Answer, AttemptId, Backend as _, CallContext, CallRequest, Checkpoint, CheckpointError, Clock,
-    ExecutionId, JobId, Monotonic, ResumeToken, SystemClock,
+    ExecutionId, JobId, Monotonic, ResumeToken, SpanId, SystemClock,
 };
 use beacon_simulator::{SimConfig, SimEndpoint, Simulator, Warm};
 use beacon_spec::{ModelId, Region, Sampling};
@@ -42,6 +42,7 @@ pub(crate) fn context(number: u32, deadline: Monotonic) -> CallContext {
         resume: None,
         checkpoint: Arc::new(Forget),
         trace_id: "trace".into(),
+        span: SpanId::of_job(JobId::from_bytes([1; 16])),
     }
 }
 

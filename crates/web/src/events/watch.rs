@@ -132,7 +132,7 @@ impl Watchers {
                 Err(error) if error.is_not_found() => break,
                 Err(error) if !told => {
                     told = true;
-                    warn!(job.id = %job, "cannot look at job {job} for its events, and goes on trying: {error:?}");
+                    warn!(%job, "cannot look at job {job} for its events, and goes on trying: {error:?}");
                 }
                 Err(_) => {}
             }

@@ -19,6 +19,7 @@ use crate::{
     extract::{ExecutionPath, JobPath},
     idempotency::{Done, Once},
     limits::CELLS_AT_ONCE,
+    request_id,
     shapes::{Links, names},
 };
 
@@ -146,6 +147,7 @@ async fn submitted(
     let submission = Submission { generation, retry_of: Some(job.id), weight, nonce_must_be_new: false };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
     let Taken::New(id) = desk.submit(&api.catalog, (spec, plan), submission).await? else { return Ok(None) };
+    request_id::made(id);
     Ok(Some(Retry {
         id,
         job_id: id,

@@ -16,6 +16,7 @@ use crate::{
     extract::{Asked, JsonBytes},
     idempotency::{Done, Once},
     openapi::{SignedJob, WrappedJob},
+    request_id,
     shapes::{Accepted, Links, Planned},
 };
 
@@ -101,6 +102,11 @@ async fn accept(app: &Arc<App>, options: Options, body: Bytes) -> Result<Done, A
         Taken::New(job) => (StatusCode::ACCEPTED, job, JobState::Queued),
         Taken::Existing(job, state) => (StatusCode::OK, job, state),
     };
+    if status == StatusCode::ACCEPTED {
+        request_id::made(job);
+    } else {
+        request_id::about(job);
+    }
     let idempotent = status == StatusCode::OK;
     let answer = Accepted {
         id: job,

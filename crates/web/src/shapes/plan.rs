@@ -51,6 +51,7 @@ struct Load {
 /// An accepted job, or the one that the same bytes made before.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
+    /// The job; also the id of its trace.
     #[schema(value_type = names::JobId)]
     pub(crate) id: JobId,
     /// The same as `id`.

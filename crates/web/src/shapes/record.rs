@@ -1,17 +1,22 @@
 //! One execution with everything that is known of it.
 
-use beacon_domain::{Answer, AttemptRecord, CallError, ErrorClass, ErrorCode, ExecutionRecord, Stage, Usage};
+use beacon_domain::{
+    Answer, AttemptRecord, CallError, ErrorClass, ErrorCode, ExecutionRecord, JobId, Stage, Usage,
+};
 use beacon_spec::{ModelId, Receipt, Region, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Execution;
+use super::{Execution, names};
 
 /// An execution with its attempts, its answer and its receipt.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Record {
     #[serde(flatten)]
     execution: Execution,
+    /// The id of the job's trace, as endpoints, log lines and exported spans have it.
+    #[schema(value_type = names::JobId)]
+    trace_id: JobId,
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     completed_at: Option<Timestamp>,
@@ -124,6 +129,7 @@ impl From<ExecutionRecord> for Record {
         Self {
             completed_at: last.filter(|_| ended).map(|attempt| attempt.finished_at),
             execution: Execution::new(id.job, cell),
+            trace_id: id.job,
             prompt,
             timeline: timeline(&attempts),
             history: attempts.into_iter().map(Attempt::from).collect(),

@@ -98,6 +98,7 @@ impl Desk {
                 max_age: Duration::from_secs(600),
             },
             origins: Vec::new(),
+            secured: false,
             stop: Stop::new(),
         };
         change(&mut api);

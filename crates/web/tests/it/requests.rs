@@ -92,6 +92,17 @@ async fn every_answer_tells_browsers_to_do_nothing_of_their_own() {
 }
 
 #[tokio::test]
+async fn browsers_are_bound_to_tls_only_where_it_is_spoken() {
+    let (plain, secured) = (Desk::new(), Desk::with(|api| api.secured = true));
+
+    let header =
+        async |desk: &Desk| desk.get("/health").await.headers.get("strict-transport-security").cloned();
+
+    assert_eq!(header(&plain).await, None);
+    assert_eq!(header(&secured).await, Some(HeaderValue::from_static("max-age=31536000")));
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_call_only_if_they_are_named() {
     let closed = Desk::new();
     let open = Desk::with(|api| api.origins = vec![HeaderValue::from_static("https://portal.example")]);

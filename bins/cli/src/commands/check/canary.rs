@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Answer, AttemptId, Backend, CallContext, CallRequest, Checkpoint, CheckpointError, Clock, ExecutionId,
-    JobId, ResumeToken,
+    JobId, ResumeToken, SpanId,
 };
 use beacon_spec::{Sampling, Sha256Digest};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,7 @@ fn context(backend: &dyn Backend, clock: &dyn Clock) -> CallContext {
     let job = JobId::from_bytes(job);
     CallContext {
         attempt: AttemptId { execution: ExecutionId { job, n: 0 }, number: 1 },
+        span: SpanId::of_job(job),
         deadline: clock.monotonic() + CALL_LIMIT,
         stop: CancellationToken::new(),
         resume: None,

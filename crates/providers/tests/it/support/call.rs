@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Answer, AttemptId, Backend, CallContext, CallError, CallRequest, Checkpoint, CheckpointError,
-    ExecutionId, JobId, Monotonic, ResumeToken,
+    ExecutionId, JobId, Monotonic, ResumeToken, SpanId,
 };
 use beacon_spec::{ModelId, Region, Sampling};
 use beacon_testkit::ScriptedEndpoint;
@@ -45,6 +45,7 @@ pub(crate) fn call(backend: &Arc<dyn Backend>) -> Call {
             resume: None,
             checkpoint: Arc::new(Saved::default()),
             trace_id: "trace-1".into(),
+            span: SpanId::of_claim(AttemptId { execution, number: 2 }, 1),
         },
     }
 }
