@@ -23,6 +23,7 @@ mod report;
 mod retry;
 mod scheduler;
 mod stop;
+mod webhooks;
 mod worker;
 
 pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
@@ -35,3 +36,4 @@ pub use ports::Ports;
 pub use retry::RetryPolicy;
 pub use scheduler::Scheduler;
 pub use stop::Stop;
+pub use webhooks::Webhooks;

@@ -19,3 +19,4 @@ mod planning;
 mod records;
 mod retries;
 mod stopping;
+mod webhooks;
