@@ -55,6 +55,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             max_age: config.api.freshness,
         },
         origins: config.api.origins()?,
+        webhooks: beacon_boot::webhook_policy(&config.webhooks)?,
         stop: stop.clone(),
     };
     let listen = config.api.listen;

@@ -12,10 +12,13 @@ mod signals;
 mod telemetry;
 mod told;
 mod trusted;
+mod webhooks;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
+pub use beacon_webhooks::Sender as WebhookSender;
 pub use config::{
-    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WorkerConfig,
+    ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, WebhooksConfig,
+    WorkerConfig,
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
@@ -31,3 +34,4 @@ pub use signals::{Interrupts, interrupted};
 pub use telemetry::{LogFormat, Logs, start_logs};
 pub use told::{harmless, told};
 pub use trusted::TrustedKeys;
+pub use webhooks::{webhook_policy, webhook_sender};

@@ -5,6 +5,7 @@ mod database;
 mod environment;
 mod log;
 mod secret;
+mod webhooks;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub use self::{
     database::{DatabaseConfig, DatabaseUrl},
     log::LogConfig,
     secret::Secret,
+    webhooks::WebhooksConfig,
     worker::WorkerConfig,
 };
 use crate::{FileError, read_bounded};
@@ -38,6 +40,9 @@ pub struct ServiceConfig {
     /// What the API does.
     #[serde(default)]
     pub api: ApiConfig,
+    /// Who may be told by webhooks.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
     /// Log lines.
     #[serde(default)]
     pub log: LogConfig,
@@ -108,7 +113,8 @@ impl ServiceConfig {
     fn check(&self) -> Result<(), String> {
         self.database.check()?;
         self.worker.check()?;
-        self.api.check()
+        self.api.check()?;
+        self.webhooks.check()
     }
 }
 

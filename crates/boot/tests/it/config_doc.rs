@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use beacon_boot::{ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, WorkerConfig};
+use beacon_boot::{ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, WebhooksConfig, WorkerConfig};
 use beacon_providers::{
     AccountConfig, AdaptiveConfig, AuthConfig, EndpointConfig, EndpointsFile, HttpVersion, Provider,
     TimingConfig,
@@ -98,6 +98,7 @@ fn every_setting_of_a_service_file_is_documented_with_its_default() {
     check_settings::<DatabaseConfig>("settings: database", json!({}));
     check_settings::<WorkerConfig>("settings: worker", json!({}));
     check_settings::<ApiConfig>("settings: api", json!({}));
+    check_settings::<WebhooksConfig>("settings: webhooks", json!({}));
     check_settings::<LogConfig>("settings: log", json!({}));
 }
 
