@@ -19,6 +19,7 @@ mod simulate;
 mod steering;
 mod streams;
 mod submit_to_done;
+mod webhooks;
 
 use std::path::Path;
 
