@@ -21,6 +21,7 @@ mod steering;
 mod streams;
 mod submit_to_done;
 mod traces;
+mod webhooks;
 
 use std::path::Path;
 

@@ -211,6 +211,10 @@ fn a_service_that_lacks_something_refuses_to_start_and_says_what() {
         ("beacon-api", "BEACON__API__KEYS", "none.json", "none.json"),
         ("beacon-api", "BEACON__API__OPERATOR_TOKEN", "short", "32 characters"),
         ("beacon-api", "BEACON__API__LISTN", "x", "BEACON__API__LISTN"),
+        ("beacon-api", "BEACON__WEBHOOKS__SECRET", "hush", "the variable BEACON__WEBHOOKS__SECRET"),
+        ("beacon-worker", "BEACON__WEBHOOKS__SECRET", "whsec_hush", "openssl rand -base64 32"),
+        ("beacon-worker", "BEACON__WEBHOOKS__ALLOW", "[\"10.0.0.0/99\"]", "BEACON__WEBHOOKS__ALLOW"),
+        ("beacon-worker", "BEACON__WEBHOOKS__TIMEOUT_S", "0", "webhooks.timeout_s"),
     ] {
         let refused = deployment.run(program, &[], &[(setting, value)]);
         assert_eq!(refused.code, Some(2), "{setting}={value}: {}", refused.stderr);

@@ -4,10 +4,12 @@
 mod deployment;
 mod http;
 mod process;
+mod receiver;
 mod simulator;
 mod virtual_run;
 
 pub use deployment::{Deployment, Service, TOKEN};
 pub use process::{Finished, Process, beacon, between_looks, root};
+pub use receiver::{Receiver, Told};
 pub use simulator::Simulator;
 pub use virtual_run::virtual_run;

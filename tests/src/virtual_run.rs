@@ -37,6 +37,7 @@ pub async fn virtual_run(batching: Batching) -> anyhow::Result<JobSummary> {
         view: store,
         backends: simulator.backends().into_iter().map(|one| Arc::new(one) as Arc<dyn Backend>).collect(),
         fleet: None,
+        webhooks: None,
         signer: Arc::new(ReceiptSigner::new(SigningKey::generate())),
     };
     let catalog = EndpointCatalog::new(ports.backends.iter().map(|one| one.describe().clone()))?;

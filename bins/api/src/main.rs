@@ -2,6 +2,7 @@
 
 mod serve;
 mod token;
+mod webhook_secret;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -28,6 +29,11 @@ enum Command {
     /// Make, list and revoke the tokens of this API, beside the running services
     #[command(subcommand)]
     Token(token::Token),
+    /// Print the secret under which the webhooks of a key's jobs are signed; give it to their receivers
+    WebhookSecret {
+        /// The key's id (`kid`) in the ring, or of a key that was added at run time
+        key: String,
+    },
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -38,14 +44,14 @@ const EXIT_CODES: &str = "Exit codes:
 fn main() -> ExitCode {
     let args = Args::parse();
     match args.command {
-        Some(Command::Token(command)) => tokens(args.config, command),
+        Some(command) => run(args.config, command),
         None => {
             beacon_boot::run_configured("beacon-api", args.config.as_deref(), args.print_config, serve::start)
         }
     }
 }
 
-fn tokens(config: Option<PathBuf>, command: token::Token) -> ExitCode {
+fn run(config: Option<PathBuf>, command: Command) -> ExitCode {
     let config = match ServiceConfig::load(config.as_deref()) {
         Ok(config) => config,
         Err(error) => return beacon_boot::refuse("beacon-api", &error.into()),
@@ -53,7 +59,10 @@ fn tokens(config: Option<PathBuf>, command: token::Token) -> ExitCode {
     let _logs = beacon_boot::start_logs("warn", config.log.format);
     // All of it is the start: whatever fails, the exit code says that it was not done.
     beacon_boot::run("beacon-api", async move {
-        token::run(&config, command).await?;
+        match command {
+            Command::Token(command) => token::run(&config, command).await?,
+            Command::WebhookSecret { key } => webhook_secret::run(&config, &key).await?,
+        }
         Ok(async { Ok(()) })
     })
 }

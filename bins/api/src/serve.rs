@@ -57,6 +57,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         },
         origins: config.api.origins()?,
         secured: tls.is_some(),
+        webhooks: beacon_boot::webhook_policy(&config.webhooks)?,
         stop: stop.clone(),
     };
     let listen = config.api.listen;

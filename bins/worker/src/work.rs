@@ -4,12 +4,14 @@ use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Interrupts, Runtime, ServiceConfig, build_backends, health_routes, load_endpoints, load_runner_key,
+    Interrupts, Runtime, ServiceConfig, WebhookSender, build_backends, health_routes, load_endpoints,
+    load_runner_key,
 };
 use beacon_domain::{Clock, WorkerId};
-use beacon_scheduler::{EndpointCatalog, Fleet, Ports, Scheduler, Stop};
+use beacon_scheduler::{EndpointCatalog, Fleet, Ports, Scheduler, Stop, Webhooks};
 use beacon_spec::ReceiptSigner;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{options::options, serving::served};
@@ -21,6 +23,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     let endpoints = served(load_endpoints(&config.endpoints)?, config.worker.serves.as_deref())?;
     beacon_boot::raise_open_files();
     let runtime = Runtime::connect(&config.database, "beacon-worker").await?;
+    let user_agent = concat!("beacon-worker/", env!("CARGO_PKG_VERSION"));
+    let sender = beacon_boot::webhook_sender(&config.webhooks, &runtime, user_agent)?;
     let backends = build_backends(&endpoints, Arc::clone(&runtime.clock))?;
     EndpointCatalog::new(backends.iter().map(|backend| backend.describe().clone()))?;
     let ports = Ports {
@@ -32,9 +36,11 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         backends,
         fleet: Some(Fleet {
             attendance: Arc::clone(&runtime.operations) as _,
-            endpoints: runtime.operations,
+            endpoints: Arc::clone(&runtime.operations) as _,
             version: env!("CARGO_PKG_VERSION"),
         }),
+        // Whatever this worker may send: another one may send what it queues.
+        webhooks: Some(Webhooks::new(Arc::clone(&runtime.operations) as _, runtime.operations)),
         signer: Arc::new(ReceiptSigner::new(key)),
     };
     let id = beacon_boot::process_id("worker", runtime.clock.now());
@@ -53,9 +59,11 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         let serving = tokio::spawn(beacon_boot::serve(listener, None, routes, clock, until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");
         let watching = heed(&mut interrupts, stop.clone(), grace, runtime.clock.as_ref());
+        let sending = send_webhooks(sender, stop.clone());
+        let working = async { tokio::join!(scheduler.run(stop.clone()), sending).0 };
         // Whoever is done does not wait for the end of the grace period.
         let worked = tokio::select! {
-            worked = scheduler.run(stop.clone()) => worked,
+            worked = working => worked,
             never = watching => match never {},
         };
         // Health is told until the worker has nothing more to do.
@@ -64,6 +72,23 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         info!(worker = id, "worker {id} has stopped");
         Ok(())
     })
+}
+
+/// Sends webhooks until the stop, if they are sent.
+async fn send_webhooks(sender: Option<Arc<WebhookSender>>, stop: Stop) {
+    let Some(sender) = sender else { return };
+    info!("webhooks are sent");
+    let drain = CancellationToken::new();
+    let stopping = async {
+        stop.draining().await;
+        drain.cancel();
+        stop.aborting().await;
+    };
+    tokio::select! {
+        () = sender.run(drain.clone()) => {}
+        // They are due again when their leases end.
+        () = stopping => warn!("webhooks that were being sent are left to other workers"),
+    }
 }
 
 /// The first signal drains; the end of the grace period, or a second signal, drops the calls that are left.

@@ -15,11 +15,13 @@ mod tls;
 mod told;
 mod traces;
 mod trusted;
+mod webhooks;
 
 pub use beacon_providers::{EndpointConfig, EndpointsFile};
+pub use beacon_webhooks::Sender as WebhookSender;
 pub use config::{
     ApiConfig, ConfigError, DatabaseConfig, DatabaseUrl, LogConfig, Secret, ServiceConfig, TelemetryConfig,
-    TlsConfig, WorkerConfig,
+    TlsConfig, WebhooksConfig, WorkerConfig,
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
@@ -36,3 +38,4 @@ pub use telemetry::{LogFormat, Logs, start_logs};
 pub use tls::ServerTls;
 pub use told::{harmless, told};
 pub use trusted::TrustedKeys;
+pub use webhooks::{webhook_policy, webhook_sender};

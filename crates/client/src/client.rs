@@ -10,8 +10,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Cancelled, ClientError, ClientOptions, Executions, JobAnswer, Jobs, Matrix, Submitted, WaitingPage,
-    Watch,
+    Cancelled, ClientError, ClientOptions, Deliveries, Executions, JobAnswer, Jobs, Matrix, Submitted,
+    WaitingPage, Watch,
     shapes::Standing,
     transport::{Ask, Transport},
 };
@@ -170,6 +170,14 @@ impl Client {
     /// There is no such job, or the server cannot be asked.
     pub async fn explain(&self, job: JobId, cursor: Option<&str>) -> Result<WaitingPage, ClientError> {
         self.get(&path_of(job, &format!("/explain{}", page(cursor)))).await
+    }
+
+    /// A page of what was, or is to be, told of a job by webhooks.
+    ///
+    /// # Errors
+    /// There is no such job, or the server cannot be asked.
+    pub async fn deliveries(&self, job: JobId, cursor: Option<&str>) -> Result<Deliveries, ClientError> {
+        self.get(&path_of(job, &format!("/deliveries{}", page(cursor)))).await
     }
 
     /// Writes every execution with its answer, as it comes; gives the number of bytes.

@@ -34,7 +34,7 @@ pub use client::{Client, Include, JobsQuery, ResultsFormat, Unserved};
 pub use error::{ClientError, Refusal};
 pub use options::{ClientOptions, ServerUrl, Token};
 pub use shapes::{
-    Batch, Cancelled, Cell, Execution, Executions, JobAnswer, Jobs, Matrix, OnEndpoint, Submitted, Waiting,
-    WaitingPage,
+    Batch, Cancelled, Cell, Delivered, Deliveries, Execution, Executions, JobAnswer, Jobs, Matrix,
+    OnEndpoint, Submitted, Waiting, WaitingPage,
 };
 pub use watch::{Change, Update, Watch};

@@ -1,8 +1,8 @@
 //! What the API answers, in the nouns of `domain` where they are the same. Fields that a newer server adds are left aside.
 
 use beacon_domain::{
-    BatchState, BatchView, EndpointId, EndpointView, ExecutionState, Failure, JobId, JobState, JobSummary,
-    Paused, StateCounts, Steered,
+    BatchState, BatchView, DeliveryState, EndpointId, EndpointView, ExecutionState, Failure, JobId, JobState,
+    JobSummary, Paused, StateCounts, Steered,
 };
 use beacon_spec::{JobName, ModelId, QuestionId, Region, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,40 @@ pub struct Waiting {
     pub until: Option<Timestamp>,
     /// The reason for people.
     pub explanation: String,
+}
+
+/// A page of webhook deliveries, in the order in which they came.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Deliveries {
+    /// The rows.
+    pub deliveries: Vec<Delivered>,
+    /// Where the next page starts; none at the end.
+    pub next: Option<String>,
+}
+
+/// One event, told or to be told to one receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Delivered {
+    /// The header `webhook-id`.
+    pub id: String,
+    /// What happened.
+    pub event: String,
+    /// Scheme, host and port of the receiver.
+    pub origin: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When it is tried next, while it is pending.
+    pub next_at: Option<Timestamp>,
+    /// The last HTTP status, if there was an answer.
+    pub last_status: Option<u16>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When it was queued.
+    pub created_at: Timestamp,
+    /// When it was delivered or given up.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// What a cancel changed.

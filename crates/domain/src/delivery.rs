@@ -17,11 +17,12 @@ pub trait DeliveryQueue: Send + Sync {
     /// The store cannot be reached.
     async fn enqueue(&self, deliveries: Vec<NewDelivery>, now: Timestamp) -> Result<u32, StoreError>;
 
-    /// Takes at most `n` deliveries that are due, the longest due first. Nobody else gets them for `lease`.
+    /// Takes deliveries that are due, of each receiver the one that is due longest, and those of receivers that wait longest
+    /// first. Nobody else gets them until the lease ends.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError>;
+    async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError>;
 
     /// Writes what came of an attempt. `false`: it took longer than the lease and somebody else has the delivery.
     ///
@@ -34,11 +35,30 @@ pub trait DeliveryQueue: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// The deliveries of a job, in the order in which they came, at most `n`.
+    /// The deliveries of a job in the order in which they came, at most `n` after the one of the id `after`; none after an
+    /// id that is not there.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError>;
+    async fn deliveries(
+        &self,
+        job: JobId,
+        after: Option<String>,
+        n: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
+}
+
+/// Which deliveries a sender takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueAsk {
+    /// At most so many.
+    pub n: u32,
+    /// None of these receivers, as [`NewDelivery::receiver`] names them: something is being sent there.
+    pub busy: Vec<String>,
+    /// How long they are the sender's.
+    pub lease: Duration,
+    /// What is due by then.
+    pub now: Timestamp,
 }
 
 /// Something to tell.
@@ -54,6 +74,16 @@ pub struct NewDelivery {
     pub url: String,
     /// The body, as it is signed and sent.
     pub body: String,
+}
+
+impl NewDelivery {
+    /// Who gets it: host and port as the URL has them, in lower case. What is sent to one receiver waits for nothing that is
+    /// sent to another.
+    #[must_use]
+    pub fn receiver(&self) -> String {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
+    }
 }
 
 /// Where a delivery stands.

@@ -34,6 +34,7 @@ mod trust;
 mod view;
 mod wait;
 mod wakeup;
+mod webhook_policy;
 
 pub use answer::{Answer, Usage};
 pub use archive::SpecArchive;
@@ -45,7 +46,7 @@ pub use board::{Board, CellFilter, EndpointStatus, ExecutionLine};
 pub use call_error::{CallError, ErrorClass, ErrorCode, Stage};
 pub use claim::{AccountLimit, BatchStarted, Claim, Claimed, DayBudget, Gate, Room};
 pub use clock::{Clock, Monotonic, SystemClock};
-pub use delivery::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, NewDelivery};
+pub use delivery::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, NewDelivery};
 pub use endpoint::{AccountId, EndpointId, EndpointInfo, Timing};
 pub use execution::{ExecutionState, UnknownState};
 pub use idempotency::{IdempotencyAsk, IdempotencyKey, IdempotencyLog, Idempotent, KeptAnswer};
@@ -72,3 +73,4 @@ pub use view::{
 };
 pub use wait::{Bound, WaitReason};
 pub use wakeup::{Topic, Wakeup, Wakeups};
+pub use webhook_policy::WebhookPolicy;

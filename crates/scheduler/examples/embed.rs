@@ -25,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
         view: store,
         backends: vec![Arc::new(backend) as Arc<dyn Backend>],
         fleet: None,
+        webhooks: None,
         signer: Arc::new(ReceiptSigner::new(SigningKey::generate())),
     };
     let options = SchedulerOptions::default();

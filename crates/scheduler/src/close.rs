@@ -22,7 +22,12 @@ async fn close(ports: &Ports, job: JobId) -> Result<(), StoreError> {
         return Err(StoreError::UnknownJob(job));
     };
     let (receipts, root) = merkle_root(ports, job).await?;
-    let body = body(&summary, receipts, &root, ports.clock.now());
+    let now = ports.clock.now();
+    // Before the close is kept: whoever dies in between is repeated, and then changes nothing.
+    if let Some(webhooks) = &ports.webhooks {
+        webhooks.job_ended(ports.view.as_ref(), &summary, (receipts, &root), now).await?;
+    }
+    let body = body(&summary, receipts, &root, now);
     ports.jobs.close(job, ports.signer.close(body)).await?;
     info!(job = %job, receipts, "closed job {} over {receipts} receipts", job.short());
     Ok(())

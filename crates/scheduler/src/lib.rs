@@ -24,6 +24,7 @@ mod retry;
 mod scheduler;
 mod spans;
 mod stop;
+mod webhooks;
 mod worker;
 
 pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
@@ -36,3 +37,4 @@ pub use ports::Ports;
 pub use retry::RetryPolicy;
 pub use scheduler::Scheduler;
 pub use stop::Stop;
+pub use webhooks::Webhooks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beacon_domain::{Backend, Clock, JobStore, JobView, Wakeups, WorkQueue};
 use beacon_spec::ReceiptSigner;
 
-use crate::Fleet;
+use crate::{Fleet, Webhooks};
 
 /// The ports of one process. `jobs`, `queue`, `view` and `wakeups` are of the same store.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Ports {
     pub backends: Vec<Arc<dyn Backend>>,
     /// What is shared with operators, if anything is.
     pub fleet: Option<Fleet>,
+    /// How webhooks are told, if they are. The store is the same.
+    pub webhooks: Option<Webhooks>,
     /// The runner's key.
     pub signer: Arc<ReceiptSigner>,
 }

@@ -9,15 +9,16 @@ use tracing::warn;
 use crate::{
     Ports, close,
     report::{self, Chain},
+    webhooks::Teller,
 };
 
 const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: u32 = 1000;
 
 /// Reaps until `done`.
-pub(crate) async fn run(ports: Ports, done: CancellationToken) {
+pub(crate) async fn run(ports: Ports, teller: Teller, done: CancellationToken) {
     loop {
-        reap(&ports).await;
+        reap(&ports, &teller).await;
         tokio::select! {
             biased;
             () = done.cancelled() => return,
@@ -26,10 +27,11 @@ pub(crate) async fn run(ports: Ports, done: CancellationToken) {
     }
 }
 
-async fn reap(ports: &Ports) {
+async fn reap(ports: &Ports, teller: &Teller) {
     match ports.queue.reap(AT_ONCE, ports.clock.now()).await {
         Ok(reaped) => {
             report::changes(&reaped.batches_done, &reaped.jobs_ended);
+            teller.note(&reaped.batches_done, &reaped.jobs_ended);
             if reaped.leases_returned > 0 {
                 warn!(leases = reaped.leases_returned, "returned {} expired leases", reaped.leases_returned);
                 ports.wakeups.wake(Topic::Queue);

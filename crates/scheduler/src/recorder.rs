@@ -12,6 +12,7 @@ use crate::{
     live::Live,
     patience::{Doing, Patience},
     report::{self, Chain},
+    webhooks::Teller,
 };
 
 const GROUP: usize = 500;
@@ -33,13 +34,13 @@ struct Entry {
 impl Recorder {
     /// The way in, and the loop that ends when every way in is gone.
     pub(crate) fn new(
-        ports: Ports,
+        (ports, teller): (Ports, Teller),
         gates: Arc<Gates>,
         live: Arc<Live>,
         patience: Arc<Patience>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, receiver) = mpsc::channel(GROUP);
-        let recording = Group { ports, gates, live, patience };
+        let recording = Group { ports, teller, gates, live, patience };
         (Self { sender }, recording.run(receiver))
     }
 
@@ -54,6 +55,7 @@ impl Recorder {
 /// The loop's surroundings.
 struct Group {
     ports: Ports,
+    teller: Teller,
     gates: Arc<Gates>,
     live: Arc<Live>,
     patience: Arc<Patience>,
@@ -79,6 +81,7 @@ impl Group {
                 continue;
             };
             report::changes(&report.batches_done, &report.jobs_ended);
+            self.teller.note(&report.batches_done, &report.jobs_ended);
             for (reply, recorded) in replies.into_iter().zip(report.recorded) {
                 // A receiver that is gone belongs to a call that was dropped meanwhile.
                 let _ = reply.send(recorded);

@@ -16,6 +16,7 @@ use crate::{
     recorder::Recorder,
     renew,
     report::Chain,
+    webhooks::Teller,
     worker::Worker,
 };
 
@@ -67,16 +68,20 @@ impl Scheduler {
         let endpoints = self.ports.backends.iter().map(|backend| backend.describe().clone());
         let shared = self.options.global_limit.is_some();
         let gates = Arc::new(Gates::new(endpoints, self.options.warm_for, shared, self.outages()));
+        let (teller, telling) = Teller::new(self.ports.clone());
+        let told = (self.ports.clone(), teller.clone());
         let (recorder, recording) =
-            Recorder::new(self.ports.clone(), Arc::clone(&gates), Arc::clone(&live), Arc::clone(&patience));
+            Recorder::new(told, Arc::clone(&gates), Arc::clone(&live), Arc::clone(&patience));
         let (done, gone) = (CancellationToken::new(), CancellationToken::new());
         let _gone = gone.clone().drop_guard();
         let background = TaskTracker::new();
         let renewing = renew::run(self.ports.clone(), Arc::clone(&live), self.options.lease, done.clone());
-        let reaping = reap::run(self.ports.clone(), done.clone());
+        let reaping = reap::run(self.ports.clone(), teller, done.clone());
         background.spawn(gone.clone().run_until_cancelled_owned(recording));
         background.spawn(gone.clone().run_until_cancelled_owned(renewing));
         background.spawn(gone.clone().run_until_cancelled_owned(reaping));
+        // Ends when recorder and reaper have.
+        background.spawn(gone.clone().run_until_cancelled_owned(telling));
         if let Some(fleet) = self.ports.fleet.clone() {
             let (ports, every) = ((self.ports.clone(), fleet), self.options.lease / 3);
             let member = Member::new(self.id.clone(), ports, Arc::clone(&gates), every);

@@ -55,4 +55,4 @@ pub use sign::{SignError, SignOptions, SignedText, sign_spec, sign_text};
 pub use signing_key::{SigningKey, random_nonce};
 pub use verify::{Freshness, verify};
 pub use verify_error::{Trust, VerifyError};
-pub use webhook::{NoWebhookSecret, Webhook, WebhookEvent, WebhookSecret};
+pub use webhook::{Audience, NoWebhookSecret, Webhook, WebhookEvent, WebhookSecret};

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::Timestamp;
+use crate::{SignedSpec, Timestamp, VerifyError, claimed::Claimed, field::Field, normalise};
 
 /// Somebody to tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,28 @@ pub struct Webhook {
     pub url: String,
     /// What of.
     pub events: Vec<WebhookEvent>,
+}
+
+/// Who is to be told of a job, as its signed bytes say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// The key that signed, 32 bytes: it decides under which secret is told.
+    pub public_key: [u8; 32],
+    /// In the order of the spec.
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Audience {
+    /// Reads it from the bytes of a job. They must have been verified before: nothing is verified here.
+    ///
+    /// # Errors
+    /// The bytes are no signed job, or have no such webhooks.
+    pub fn of(bytes: &[u8]) -> Result<Self, VerifyError> {
+        let claimed = Claimed::open(&SignedSpec::new(bytes)?)?;
+        let job = claimed.job()?;
+        let webhooks = normalise::webhooks(&Field::root(&job))?;
+        Ok(Self { public_key: *claimed.key.bytes(), webhooks })
+    }
 }
 
 /// What a webhook may be told of.
@@ -43,6 +65,9 @@ impl WebhookEvent {
     }
 }
 
+/// What the secret of a key is derived from, beside the operator's own secret and the key.
+const OF_KEY: &[u8] = b"beacon-webhook-secret/1\0";
+
 /// A secret that the sender and a receiver share: `whsec_` and 24 to 64 bytes in padded base64
 /// (Standard Webhooks, "Signature scheme"). `Debug` hides it.
 #[derive(Clone)]
@@ -69,6 +94,19 @@ impl WebhookSecret {
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
+    }
+
+    /// The secret under which the jobs of this key tell: HMAC-SHA256 under this secret of a fixed label and the key's 32 bytes.
+    /// So a receiver of one key's jobs cannot forge what a receiver of another's gets.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
+    #[must_use]
+    pub fn of_key(&self, public_key: &[u8; 32]) -> Self {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(OF_KEY);
+        mac.update(public_key);
+        Self(mac.finalize().into_bytes().to_vec())
     }
 
     /// The value of the header `webhook-signature` for a message of this id, sent at this time with this body. The headers
@@ -116,6 +154,39 @@ mod tests {
         let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", sent_at, br#"{"test": 2432232314}"#);
 
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn each_key_has_a_secret_of_its_own_which_says_nothing_of_the_others() {
+        let secret: WebhookSecret = SECRET.parse().unwrap();
+
+        let (one, other) = (secret.of_key(&[1; 32]), secret.of_key(&[2; 32]));
+
+        // python3: hmac.new(base64.b64decode(SECRET[6:]), b"beacon-webhook-secret/1\0" + b"\x01" * 32, "sha256")
+        assert_eq!(one.reveal(), "whsec_tjdjE8GaD5mZPrsl7yIA91z6kx0UuulGnWFl3C0+uAY=");
+        assert_ne!(one.reveal(), other.reveal());
+    }
+
+    #[test]
+    fn an_audience_is_read_from_signed_bytes_of_any_envelope() {
+        use crate::{Profile, SignOptions, SigningKey, sign_spec};
+        let key = SigningKey::from_seed([9; 32]);
+        let webhooks =
+            serde_json::json!([{ "url": "https://a.example/x", "events": ["job.ended", "batch.done"] }]);
+        let mut job =
+            serde_json::json!({ "benchmark": { "name": "b" }, "questions": ["q"], "webhooks": webhooks });
+
+        for profile in [Profile::Jcs, Profile::Dsse] {
+            let bytes = sign_spec(&mut job.clone(), &key, profile, &SignOptions::default()).unwrap();
+            let audience = Audience::of(&bytes).unwrap();
+
+            assert_eq!(audience.public_key, key.public_key());
+            assert_eq!(audience.webhooks[0].events, WebhookEvent::ALL);
+        }
+        job["webhooks"].take();
+        let silent = sign_spec(&mut job, &key, Profile::Jcs, &SignOptions::default()).unwrap();
+        assert_eq!(Audience::of(&silent).unwrap().webhooks, []);
+        assert!(Audience::of(b"{}").is_err());
     }
 
     #[test]

@@ -98,6 +98,17 @@ impl SpecBuilder {
         self
     }
 
+    /// Tells this address of these events; of the job's end, if none is named.
+    #[must_use]
+    pub fn webhook(mut self, url: &str, events: &[&str]) -> Self {
+        let webhook = json!({ "url": url, "events": events });
+        match self.job["webhooks"].as_array_mut() {
+            Some(webhooks) => webhooks.push(webhook),
+            None => self.job["webhooks"] = json!([webhook]),
+        }
+        self
+    }
+
     /// Has this nonce.
     #[must_use]
     pub fn nonce(mut self, nonce: &str) -> Self {

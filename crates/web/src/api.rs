@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Operations, Wakeups};
+use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Operations, Wakeups, WebhookPolicy};
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{Freshness, KeySource};
 use bytes::Bytes;
@@ -46,6 +46,8 @@ pub struct Api {
     pub origins: Vec<HeaderValue>,
     /// Whether TLS is spoken here, and browsers are told to speak nothing else.
     pub secured: bool,
+    /// What is allowed of webhooks; without it no job may have any.
+    pub webhooks: Option<Arc<dyn WebhookPolicy>>,
     /// Once it drains, event streams end, so that a stop waits for none of them.
     pub stop: Stop,
 }

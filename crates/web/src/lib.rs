@@ -23,6 +23,7 @@ mod security;
 mod shapes;
 mod throttle;
 mod token;
+mod webhooks;
 
 pub use api::{Api, ApiLimits};
 pub use idempotency::forget_old_answers;

@@ -40,6 +40,18 @@ pub(crate) fn pair_cursor(given: Option<String>) -> Result<Option<String>, ApiEr
     }
 }
 
+/// The id of a delivery, as a page gave it.
+pub(crate) fn delivery_cursor(given: Option<String>) -> Result<Option<String>, ApiError> {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase() || byte == b'_';
+    let is_id = |text: &str| {
+        text.strip_prefix("msg_").is_some_and(|rest| (1..=80).contains(&rest.len()) && rest.bytes().all(fits))
+    };
+    match given {
+        Some(text) if !is_id(&text) => Err(unknown_cursor()),
+        given => Ok(given),
+    }
+}
+
 /// A number without a sign.
 fn plain<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()

@@ -15,8 +15,8 @@ use crate::{
     metrics::{self, Metrics},
     openapi, page, request_id,
     routes::{
-        admin, cancel, catalogue, endpoints, events, executions, explain, jobs, matrix, records, results,
-        retry, service, steer, submit, verify,
+        admin, cancel, catalogue, deliveries, endpoints, events, executions, explain, jobs, matrix, records,
+        results, retry, service, steer, submit, verify,
     },
     security,
     throttle::{self, Throttle},
@@ -35,6 +35,7 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(results::results))
         .routes(routes!(records::receipts))
         .routes(routes!(records::close))
+        .routes(routes!(deliveries::of_job))
         .routes(routes!(explain::explain))
         .routes(routes!(cancel::cancel))
         .routes(routes!(steer::pause))
@@ -63,6 +64,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(admin::keys::list, admin::keys::add))
         .routes(routes!(admin::keys::revoke))
+        .routes(routes!(admin::webhook_secret::show))
         .routes(routes!(admin::quotas::show, admin::quotas::set, admin::quotas::take_back))
         .routes(routes!(admin::endpoints::show, admin::endpoints::set))
         .routes(routes!(admin::tokens::list, admin::tokens::add))

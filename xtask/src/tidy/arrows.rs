@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A member, and the crates it may import. Members that do not exist yet have their line already.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("crates/spec", &[]),
     ("crates/domain", &["spec"]),
     ("crates/scheduler", &["domain", "spec"]),
@@ -17,8 +17,9 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("crates/simulator", &["domain", "spec"]),
     ("crates/mesh", &["domain"]),
     ("crates/client", &["domain", "spec"]),
+    ("crates/webhooks", &["domain", "spec"]),
     ("crates/web", &["scheduler", "analysis", "domain", "spec"]),
-    ("crates/boot", &["store", "providers", "mesh", "domain", "spec"]),
+    ("crates/boot", &["store", "providers", "webhooks", "mesh", "domain", "spec"]),
     ("crates/testkit", &["domain", "spec"]),
     ("bins/api", &["boot", "web", "scheduler", "domain", "spec"]),
     ("bins/worker", &["boot", "scheduler", "domain", "spec"]),
@@ -29,10 +30,11 @@ const ARROWS: [(&str, &[&str]); 18] = [
 ];
 
 /// What a member's tests may import besides; every member's tests may import `testkit`.
-const TEST_ARROWS: [(&str, &[&str]); 5] = [
+const TEST_ARROWS: [(&str, &[&str]); 6] = [
     ("crates/client", &["web", "scheduler", "store"]),
     ("crates/scheduler", &["store"]),
     ("crates/web", &["store"]),
+    ("crates/webhooks", &["store"]),
     ("crates/simulator", &["providers"]),
     ("crates/boot", &["simulator"]),
 ];

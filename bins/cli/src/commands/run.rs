@@ -10,7 +10,8 @@ use beacon_domain::{
     Accepted, AccountId, Batching, EndpointView, JobFilter, JobId, JobSummary, Plan, WorkerId,
 };
 use beacon_scheduler::{
-    EndpointCatalog, Fleet, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop, Submission, submit,
+    EndpointCatalog, Fleet, Ports, RetryPolicy, Scheduler, SchedulerOptions, Stop, Submission, Webhooks,
+    submit,
 };
 use beacon_simulator::Running;
 use beacon_spec::VerifiedSpec;
@@ -86,6 +87,7 @@ impl Session {
                 endpoints: Arc::clone(&runtime.operations) as _,
                 version: env!("CARGO_PKG_VERSION"),
             }),
+            webhooks: webhooks(&database::place(&command.database), &runtime, spec),
             signer: beacon_boot::receipt_signer(&database::runner_key(&command.database))?,
         };
         let options = options(command, &endpoints);
@@ -209,6 +211,20 @@ impl Session {
         display.finish(clock.as_ref()).await;
         Ok(summary?)
     }
+}
+
+/// On a shared database the workers send what is queued; nobody does for a file.
+fn webhooks(place: &Place, runtime: &Runtime, spec: &VerifiedSpec) -> Option<Webhooks> {
+    if matches!(place, Place::Server(_)) {
+        return Some(Webhooks::new(
+            Arc::clone(&runtime.operations) as _,
+            Arc::clone(&runtime.operations) as _,
+        ));
+    }
+    if !spec.spec().webhooks.is_empty() {
+        remark(format_args!("note: the job has webhooks, which services send; nobody is told of this run"));
+    }
+    None
 }
 
 fn options(command: &Run, endpoints: &EndpointsFile) -> SchedulerOptions {

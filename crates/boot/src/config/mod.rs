@@ -6,6 +6,7 @@ mod environment;
 mod log;
 mod secret;
 mod telemetry;
+mod webhooks;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use self::{
     log::LogConfig,
     secret::Secret,
     telemetry::TelemetryConfig,
+    webhooks::WebhooksConfig,
     worker::WorkerConfig,
 };
 use crate::{FileError, read_bounded};
@@ -40,6 +42,9 @@ pub struct ServiceConfig {
     /// What the API does.
     #[serde(default)]
     pub api: ApiConfig,
+    /// Who may be told by webhooks.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
     /// Log lines.
     #[serde(default)]
     pub log: LogConfig,
@@ -115,7 +120,8 @@ impl ServiceConfig {
         self.database.check()?;
         self.worker.check()?;
         self.telemetry.check()?;
-        self.api.check()
+        self.api.check()?;
+        self.webhooks.check()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use beacon_boot::{
-    ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, TelemetryConfig, TlsConfig, WorkerConfig,
+    ApiConfig, DatabaseConfig, LogConfig, ServiceConfig, TelemetryConfig, TlsConfig, WebhooksConfig,
+    WorkerConfig,
 };
 use beacon_providers::{
     AccountConfig, AdaptiveConfig, AuthConfig, EndpointConfig, EndpointsFile, HttpVersion, Provider,
@@ -101,6 +102,7 @@ fn every_setting_of_a_service_file_is_documented_with_its_default() {
     check_settings::<WorkerConfig>("settings: worker", json!({}));
     check_settings::<ApiConfig>("settings: api", json!({}));
     check_settings::<TlsConfig>("settings: api.tls", json!({ "certificate": "c.pem", "key": "k.pem" }));
+    check_settings::<WebhooksConfig>("settings: webhooks", json!({}));
     check_settings::<LogConfig>("settings: log", json!({}));
     check_settings::<TelemetryConfig>("settings: telemetry", json!({}));
 }

@@ -84,6 +84,14 @@ fn what_is_unknown_or_cannot_work_is_refused_by_name() {
         ("[log]\nlevel = \"loud\"", vec![], "log.level is \"loud\""),
         ("[log]\nlevel = \"loud==\"", vec![], "log.level is \"loud==\""),
         ("[api]\noperator_token = \"short\"", vec![], "shorter than 32 characters"),
+        ("[webhooks]\nsecret = \"hush\"", vec![], "webhooks.secret: a webhook secret is whsec_"),
+        (
+            "[webhooks]\nprevious_secret = \"whsec_plJ3nmyCDGBKInavdOK15jslplJ3nmyC\"",
+            vec![],
+            "without webhooks.secret",
+        ),
+        ("[webhooks]\nallow = [\"10.0.0.0\"]", vec![], "allow"),
+        ("[webhooks]\ntimeout_s = 61", vec![], "webhooks.timeout_s"),
     ] {
         let error = read(file, &variables).unwrap_err();
 
@@ -117,6 +125,8 @@ fn the_effective_configuration_shows_no_secret() {
     let variables = [
         ("BEACON__DATABASE__URL", "postgres://ada:s3cret@db.example:6432/beacon?password=other"),
         ("BEACON__API__OPERATOR_TOKEN", token),
+        ("BEACON__WEBHOOKS__SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("BEACON__WEBHOOKS__PREVIOUS_SECRET", "whsec_plJ3nmyCDGBKInavdOK15jslplJ3nmyC"),
     ];
     let config = read("[log]\nformat = \"text\"", &variables).unwrap();
 
@@ -127,7 +137,7 @@ fn the_effective_configuration_shows_no_secret() {
             && shown.contains("operator_token = \"[redacted]\""),
         "{shown}"
     );
-    for secret in ["s3cret", "other", token] {
+    for secret in ["s3cret", "other", token, "MfKQ", "plJ3"] {
         assert!(!shown.contains(secret) && !format!("{config:?}").contains(secret), "{shown}");
     }
     assert_eq!(config.database.url.as_ref().unwrap().reveal(), variables[0].1);

@@ -1,7 +1,7 @@
 //! Every route of the client against a served API.
 
 use beacon_client::{ClientError, Include, JobsQuery, ResultsFormat, Unserved};
-use beacon_domain::JobState;
+use beacon_domain::{DeliveryState, JobState};
 use beacon_spec::{RecordsCheck, Sha256Digest};
 use beacon_testkit::SpecBuilder;
 use serde_json::Value;
@@ -54,6 +54,7 @@ async fn what_is_shown_of_a_job_is_typed() {
     let matrix = client.matrix(scene.running).await.unwrap();
     let executions = client.executions(scene.running, None).await.unwrap();
     let waiting = client.explain(scene.running, None).await.unwrap();
+    let told = client.deliveries(scene.ended, None).await.unwrap();
 
     assert_eq!((listed.jobs[0].id, listed.next.is_some()), (scene.running, true));
     assert_eq!((named.jobs[0].id, named.jobs.len()), (scene.ended, 1));
@@ -64,6 +65,9 @@ async fn what_is_shown_of_a_job_is_typed() {
     assert_eq!((matrix.job_id, matrix.cells.len(), executions.executions.len()), (scene.running, 4, 4));
     assert_eq!(executions.executions[3].cell, matrix.cells[3]);
     assert_eq!(waiting.waiting[0].waits_for, "retry");
+    let states: Vec<_> = told.deliveries.iter().map(|told| (told.origin.as_str(), told.state)).collect();
+    let (sent, waits) = (DeliveryState::Delivered, DeliveryState::Pending);
+    assert_eq!(states, [("https://hook.example", sent), ("https://other.example:8443", waits)]);
 }
 
 #[tokio::test]

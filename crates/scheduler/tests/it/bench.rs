@@ -63,6 +63,7 @@ pub(crate) struct Seen {
 pub(crate) struct Bench {
     pub(crate) ports: Ports,
     pub(crate) options: SchedulerOptions,
+    pub(crate) store: Arc<MemoryStore>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -113,9 +114,10 @@ impl Bench {
                 endpoints: Arc::clone(&store) as _,
                 version: "test",
             }),
+            webhooks: None,
             signer: Arc::new(ReceiptSigner::new(test_key())),
         };
-        Self { ports, options: SchedulerOptions::default(), seen: Arc::default() }
+        Self { ports, options: SchedulerOptions::default(), store, seen: Arc::default() }
     }
 
     /// A bench with the model `m` in us-east and eu-west.

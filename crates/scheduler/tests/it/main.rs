@@ -20,3 +20,4 @@ mod planning;
 mod records;
 mod retries;
 mod stopping;
+mod webhooks;

@@ -95,6 +95,7 @@ impl<S: Store + 'static> Site<S> {
             wakeups,
             backends: self.endpoints.iter().map(backend).collect(),
             fleet: None,
+            webhooks: None,
             signer: Arc::clone(&self.signer),
         };
         Process { life, clock, ports, stop: Stop::new() }

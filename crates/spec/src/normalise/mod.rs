@@ -6,6 +6,7 @@ mod questions;
 mod webhooks;
 
 pub(crate) use models::regions;
+pub(crate) use webhooks::webhooks;
 
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ pub(crate) fn job(value: &Value, digest: Sha256Digest) -> Result<JobSpec, Verify
         runs: u32::try_from(runs).expect("bounded above"),
         sampling: sampling(&root)?,
         constraints: constraints(&root)?,
-        webhooks: webhooks::webhooks(&root)?,
+        webhooks: webhooks(&root)?,
         signed_at,
         nonce,
     })

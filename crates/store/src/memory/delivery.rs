@@ -1,9 +1,11 @@
 //! Webhook deliveries.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
 use async_trait::async_trait;
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, JobId, NewDelivery, StoreError};
+use beacon_domain::{
+    Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, StoreError,
+};
 use beacon_spec::Timestamp;
 
 use super::MemoryStore;
@@ -33,13 +35,16 @@ impl DeliveryQueue for MemoryStore {
         }))
     }
 
-    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+    async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError> {
+        let DueAsk { n, busy, lease, now } = ask;
         let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
         Ok(self.write(|state| {
             let is_due = |one: &&mut Delivery| one.state == DeliveryState::Pending && one.next_at <= now;
             let mut due: Vec<_> = state.desk.deliveries.iter_mut().filter(is_due).collect();
             // Stable: of those that are due at the same time, the first added comes first.
             due.sort_by_key(|one| one.next_at);
+            let mut served: HashSet<String> = busy.into_iter().collect();
+            due.retain(|one| served.insert(one.new.receiver()));
             let take = |one: &mut Delivery| {
                 (one.attempts, one.next_at) = (one.attempts + 1, until);
                 one.clone()
@@ -70,9 +75,17 @@ impl DeliveryQueue for MemoryStore {
         }))
     }
 
-    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError> {
+    async fn deliveries(
+        &self,
+        job: JobId,
+        after: Option<String>,
+        n: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let state = self.read();
-        let of_job = state.desk.deliveries.iter().filter(|one| one.new.job == job);
+        let mut of_job = state.desk.deliveries.iter().filter(|one| one.new.job == job);
+        if let Some(after) = after {
+            of_job.by_ref().find(|one| one.new.id == after);
+        }
         Ok(of_job.take(n as usize).cloned().collect())
     }
 }

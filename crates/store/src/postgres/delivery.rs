@@ -1,9 +1,9 @@
 //! Webhook deliveries. Any number of senders share the queue; each takes rows that no other one holds.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, JobId, NewDelivery, StoreError};
+use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, NewDelivery, StoreError};
 use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
@@ -20,9 +20,8 @@ impl DeliveryQueue for PostgresStore {
         self.core.connections.run(&Enqueue { deliveries: &deliveries, now }).await
     }
 
-    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
-        self.core.connections.run(&Due { n, until, now }).await
+    async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError> {
+        self.core.connections.run(&Due { ask: &ask }).await
     }
 
     async fn delivered(
@@ -34,8 +33,13 @@ impl DeliveryQueue for PostgresStore {
         self.core.connections.run(&End { delivery, end: &end, now }).await
     }
 
-    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError> {
-        self.core.connections.run(&OfJob { job, n }).await
+    async fn deliveries(
+        &self,
+        job: JobId,
+        after: Option<String>,
+        n: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.core.connections.run(&OfJob { job, after, n }).await
     }
 }
 
@@ -74,14 +78,12 @@ impl Work for Enqueue<'_> {
     }
 }
 
-struct Due {
-    n: u32,
-    until: Timestamp,
-    now: Timestamp,
+struct Due<'a> {
+    ask: &'a DueAsk,
 }
 
 #[async_trait]
-impl Work for Due {
+impl Work for Due<'_> {
     type Output = Vec<Delivery>;
     const NAME: &'static str = "deliveries_due";
     const KIND: Kind = Kind::Queue;
@@ -89,17 +91,29 @@ impl Work for Due {
     const REPLAYABLE: bool = true;
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
+        // The receiver is that of `NewDelivery::receiver`. Rows that another sender holds are left to it.
         const TAKE: &str = "-- delivery::take
-            WITH due AS MATERIALIZED (SELECT no, next_at AS due_at FROM beacon.deliveries
-                WHERE state = 'pending' AND next_at <= $1 ORDER BY next_at, no LIMIT $2 FOR UPDATE SKIP LOCKED),
+            WITH waiting AS MATERIALIZED (
+                SELECT no, next_at, coalesce(lower(substring(url FROM '://([^/?#]*)')), '') AS receiver
+                FROM beacon.deliveries WHERE state = 'pending' AND next_at <= $1),
+            longest AS MATERIALIZED (SELECT DISTINCT ON (receiver) no, next_at FROM waiting
+                WHERE receiver <> ALL ($4) ORDER BY receiver, next_at, no),
+            due AS MATERIALIZED (SELECT no, next_at AS due_at FROM beacon.deliveries
+                WHERE no = ANY (ARRAY(SELECT no FROM longest ORDER BY next_at, no LIMIT $2))
+                    AND state = 'pending' AND next_at <= $1 FOR UPDATE SKIP LOCKED),
             taken AS (UPDATE beacon.deliveries SET attempts = attempts + 1, next_at = $3 FROM due WHERE deliveries.no = due.no
                 RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at,
                     ended_at, due_at, due.no)
             SELECT * FROM taken ORDER BY due_at, no";
-        let [now, until] = [self.now, self.until].map(At::from);
-        let n = i64::from(self.n);
-        let values =
-            [(&now as _, Type::TIMESTAMPTZ), (&n as _, Type::INT8), (&until as _, Type::TIMESTAMPTZ)];
+        let DueAsk { n, busy, lease, now } = self.ask;
+        let until = At::from(now.checked_add(*lease).unwrap_or(Timestamp::MAX));
+        let (now, n) = (At::from(*now), i64::from(*n));
+        let values = [
+            (&now as _, Type::TIMESTAMPTZ),
+            (&n as _, Type::INT8),
+            (&until as _, Type::TIMESTAMPTZ),
+            (busy as _, Type::TEXT_ARRAY),
+        ];
         tx.rows(TAKE, &values).await?.iter().map(delivery).collect()
     }
 }
@@ -140,6 +154,7 @@ impl Work for End<'_> {
 
 struct OfJob {
     job: JobId,
+    after: Option<String>,
     n: u32,
 }
 
@@ -153,9 +168,11 @@ impl Work for OfJob {
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
         const OF_JOB: &str = "-- delivery::of_job
             SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
-            FROM beacon.deliveries WHERE job = $1 ORDER BY no LIMIT $2";
+            FROM beacon.deliveries
+            WHERE job = $1 AND ($2::text IS NULL OR no > (SELECT no FROM beacon.deliveries WHERE id = $2)) ORDER BY no LIMIT $3";
         let (job, n) = (self.job.as_bytes().as_slice(), i64::from(self.n));
-        tx.rows(OF_JOB, &[(&job, Type::BYTEA), (&n, Type::INT8)]).await?.iter().map(delivery).collect()
+        let values = [(&job as _, Type::BYTEA), (&self.after as _, Type::TEXT), (&n as _, Type::INT8)];
+        tx.rows(OF_JOB, &values).await?.iter().map(delivery).collect()
     }
 }
 

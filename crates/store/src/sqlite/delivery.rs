@@ -1,11 +1,13 @@
 //! Webhook deliveries.
 
-use std::time::Duration;
+use std::collections::HashSet;
 
 use async_trait::async_trait;
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, JobId, NewDelivery, StoreError};
+use beacon_domain::{
+    Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, StoreError,
+};
 use beacon_spec::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     SqliteStore,
@@ -31,18 +33,14 @@ impl DeliveryQueue for SqliteStore {
             .await
     }
 
-    async fn due(&self, n: u32, lease: Duration, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        const DUE: &str = "-- delivery::due
-            SELECT no FROM deliveries WHERE state = 'pending' AND next_at <= ?1 ORDER BY next_at, no LIMIT ?2";
+    async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError> {
         const TAKE: &str = "-- delivery::take
             UPDATE deliveries SET attempts = attempts + 1, next_at = ?2 WHERE no = ?1
             RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at";
-        let until = micros(now.checked_add(lease).unwrap_or(Timestamp::MAX));
+        let until = micros(ask.now.checked_add(ask.lease).unwrap_or(Timestamp::MAX));
         self.threads
             .write(Durability::Disk, move |writer| {
-                let mut due = writer.connection.prepare_cached(DUE)?;
-                let due = due.query_map(params![micros(now), n], |row| row.get(0))?;
-                let due = due.collect::<rusqlite::Result<Vec<i64>>>()?;
+                let due = chosen(&writer.connection, ask)?;
                 let mut take = writer.connection.prepare_cached(TAKE)?;
                 let taken = due.into_iter().map(|no| take.query_row(params![no, until], delivery));
                 Ok(taken.collect::<rusqlite::Result<_>>()?)
@@ -71,18 +69,49 @@ impl DeliveryQueue for SqliteStore {
             .await
     }
 
-    async fn deliveries(&self, job: JobId, n: u32) -> Result<Vec<Delivery>, StoreError> {
+    async fn deliveries(
+        &self,
+        job: JobId,
+        after: Option<String>,
+        n: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
         const OF_JOB: &str = "-- delivery::of_job
             SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
-            FROM deliveries WHERE job = ?1 ORDER BY no LIMIT ?2";
+            FROM deliveries WHERE job = ?1 AND (?2 IS NULL OR no > (SELECT no FROM deliveries WHERE id = ?2))
+            ORDER BY no LIMIT ?3";
         self.threads
             .read(move |connection| {
                 let mut query = connection.prepare_cached(OF_JOB)?;
-                let deliveries = query.query_map(params![job.as_bytes(), n], delivery)?;
+                let deliveries = query.query_map(params![job.as_bytes(), after, n], delivery)?;
                 Ok(deliveries.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }
+}
+
+/// Of each receiver the delivery that is due longest.
+fn chosen(connection: &Connection, ask: DueAsk) -> rusqlite::Result<Vec<i64>> {
+    const DUE: &str = "-- delivery::due
+        SELECT no, id, job, event, url FROM deliveries WHERE state = 'pending' AND next_at <= ?1 ORDER BY next_at, no";
+    let mut served: HashSet<String> = ask.busy.into_iter().collect();
+    let mut query = connection.prepare_cached(DUE)?;
+    let mut rows = query.query(params![micros(ask.now)])?;
+    let mut due = Vec::new();
+    while due.len() < ask.n as usize
+        && let Some(row) = rows.next()?
+    {
+        let new = NewDelivery {
+            id: row.get(1)?,
+            job: JobId::from_bytes(row.get(2)?),
+            event: row.get(3)?,
+            url: row.get(4)?,
+            body: String::new(),
+        };
+        if served.insert(new.receiver()) {
+            due.push(row.get(0)?);
+        }
+    }
+    Ok(due)
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {

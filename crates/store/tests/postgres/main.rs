@@ -11,6 +11,7 @@ mod migrations;
 mod races;
 mod refusals;
 mod retention;
+mod runbook;
 mod sessions;
 mod sound;
 mod steering;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use beacon_domain::{Batching, CancelReason, Clock as _, JobStore as _, JobView as _, StoreError};
+use beacon_domain::{
+    Batching, CancelReason, Clock as _, DeliveryQueue as _, JobStore as _, JobView as _, NewDelivery,
+    StoreError,
+};
 use beacon_store::PostgresStore;
 use beacon_testkit::{SpecBuilder, accept};
 
@@ -28,6 +31,15 @@ async fn ended_jobs_go_and_their_nonces_stay() {
     clock.advance(Duration::from_secs(60));
     store.cancel(jobs[1], by(), clock.now()).await.unwrap();
 
+    let deliveries = jobs.iter().map(|job| NewDelivery {
+        id: format!("msg_{job}_end_0"),
+        job: *job,
+        event: "job.ended".to_owned(),
+        url: "https://hook.example/".to_owned(),
+        body: "{}".to_owned(),
+    });
+    store.enqueue(deliveries.collect(), clock.now()).await.unwrap();
+
     let deleted = store.delete_ended_before(clock.now(), 10, 3).await.unwrap();
 
     assert_eq!(deleted, 1);
@@ -35,6 +47,8 @@ async fn ended_jobs_go_and_their_nonces_stay() {
         .map(|job| job.unwrap().is_some())
         .to_vec();
     assert_eq!(left, [false, true, true]);
+    let told = [store.deliveries(jobs[0], None, 9).await, store.deliveries(jobs[1], None, 9).await];
+    assert_eq!(told.map(|told| told.unwrap().len()), [0, 1], "deliveries go with their job");
     let again = store.accept(submit("old")).await;
     assert!(matches!(again, Err(StoreError::Replayed)), "{again:?}");
     let rows = "SELECT count(*) FROM beacon.executions";

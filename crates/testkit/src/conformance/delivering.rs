@@ -2,25 +2,35 @@
 
 use std::time::Duration;
 
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryState, JobId, NewDelivery, Operations};
+use beacon_domain::{Delivery, DeliveryEnd, DeliveryState, DueAsk, JobId, NewDelivery, Operations};
 
 use super::Scene;
 use crate::LEASE;
 
 const JOB: JobId = JobId::from_bytes([3; 16]);
 
+/// To a receiver of its own.
 fn new(id: &str) -> NewDelivery {
+    to(id, &format!("https://{id}.example.com/hook"))
+}
+
+fn to(id: &str, url: &str) -> NewDelivery {
     NewDelivery {
         id: id.to_owned(),
         job: JOB,
         event: "job.ended".to_owned(),
-        url: "https://example.com/hook".to_owned(),
+        url: url.to_owned(),
         body: r#"{"type":"job.ended"}"#.to_owned(),
     }
 }
 
 async fn due<S: Operations>(scene: &Scene<S>, n: u32) -> Vec<Delivery> {
-    scene.store.due(n, LEASE, scene.now()).await.unwrap()
+    due_but(scene, n, &[]).await
+}
+
+async fn due_but<S: Operations>(scene: &Scene<S>, n: u32, busy: &[&str]) -> Vec<Delivery> {
+    let busy = busy.iter().map(|receiver| (*receiver).to_owned()).collect();
+    scene.store.due(DueAsk { n, busy, lease: LEASE, now: scene.now() }).await.unwrap()
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<&str> {
@@ -79,10 +89,40 @@ pub async fn a_delivery_ends_done_or_given_up_and_the_log_says_so<S: Operations>
     assert_eq!((ids(&taken), taken[0].last_status), (vec!["good", "bad"], Some(503)));
     assert_eq!(taken[0].last_error.as_ref().map(String::len), Some(500), "errors are bounded");
     assert_eq!(due(&scene, 9).await.len(), 0, "both have ended");
-    let log = scene.store.deliveries(JOB, 9).await.unwrap();
+    let log = scene.store.deliveries(JOB, None, 9).await.unwrap();
     let state = |n: usize| (log[n].state, log[n].last_status, log[n].attempts, log[n].ended_at.is_some());
     assert_eq!(state(0), (DeliveryState::Delivered, Some(204), 2, true));
     assert_eq!(state(1), (DeliveryState::Failed, None, 2, true));
     assert_eq!(log[1].last_error.as_deref(), Some("no route"));
-    assert_eq!(scene.store.deliveries(JobId::from_bytes([4; 16]), 9).await.unwrap().len(), 0);
+    assert_eq!(scene.store.deliveries(JobId::from_bytes([4; 16]), None, 9).await.unwrap().len(), 0);
+}
+
+/// Of each receiver one is taken, and none of those that are busy: a slow receiver delays no other.
+pub async fn a_receiver_with_many_deliveries_delays_no_other<S: Operations>(scene: Scene<S>) {
+    let slow = (0..20).map(|n| to(&format!("slow{n}"), &format!("http://Slow.example:80/{n}")));
+    let mixed = slow.chain([to("quick", "https://quick.example?x"), to("other", "https://other.example")]);
+    scene.store.enqueue(mixed.collect(), scene.now()).await.unwrap();
+
+    let first = due(&scene, 9).await;
+    let second = due_but(&scene, 9, &["slow.example:80"]).await;
+    let third = due_but(&scene, 9, &["quick.example"]).await;
+
+    assert_eq!(ids(&first), ["slow0", "quick", "other"]);
+    assert_eq!(ids(&second), Vec::<&str>::new(), "what is left goes to a busy receiver");
+    assert_eq!(ids(&third), ["slow1"]);
+}
+
+/// The log is read in pages, and knows jobs apart.
+pub async fn the_log_of_a_job_is_read_in_pages<S: Operations>(scene: Scene<S>) {
+    let other = NewDelivery { job: JobId::from_bytes([4; 16]), ..new("other") };
+    let mine = ["a", "b", "c"].map(new);
+    scene.store.enqueue(mine.into_iter().chain([other]).collect(), scene.now()).await.unwrap();
+    let page = async |after: Option<&str>, n| {
+        scene.store.deliveries(JOB, after.map(str::to_owned), n).await.unwrap()
+    };
+
+    assert_eq!(ids(&page(None, 2).await), ["a", "b"]);
+    assert_eq!(ids(&page(Some("b"), 2).await), ["c"]);
+    assert_eq!(ids(&page(Some("c"), 2).await), Vec::<&str>::new());
+    assert_eq!(ids(&page(Some("never"), 2).await), Vec::<&str>::new());
 }

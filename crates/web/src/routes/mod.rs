@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod cancel;
 pub(crate) mod catalogue;
+pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod executions;

@@ -21,6 +21,7 @@ use crate::{
     limits::CELLS_AT_ONCE,
     request_id,
     shapes::{Links, names},
+    webhooks,
 };
 
 /// A job that tries failed executions of another one again.
@@ -167,6 +168,7 @@ async fn prepared(app: &Arc<App>, job: JobId, cells: Cells) -> Result<(VerifiedS
     let prepared = tokio::task::spawn_blocking(move || {
         let api = &shared.api;
         let spec = verify(SignedSpec::new(bytes)?, api.keys.as_ref(), api.clock.now(), Freshness::NotedOnly)?;
+        webhooks::check(api, spec.spec())?;
         let options = PlanOptions { batching: api.batching, unserved: Unserved::Refuse, only: Some(cells) };
         let plan = plan(spec.spec(), &api.catalog, &options)?;
         Ok::<_, ApiError>((spec, plan))

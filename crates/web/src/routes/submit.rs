@@ -18,6 +18,7 @@ use crate::{
     openapi::{SignedJob, WrappedJob},
     request_id,
     shapes::{Accepted, Links, Planned},
+    webhooks,
 };
 
 /// What a caller may say beside the signed job.
@@ -145,6 +146,7 @@ async fn prepared(app: &Arc<App>, body: Bytes, options: Options) -> Result<(Veri
 fn prepare(api: &Api, body: &Bytes, accept_unsupported: bool) -> Result<(VerifiedSpec, Plan), ApiError> {
     let signed = SignedSpec::new(body.as_ref())?;
     let spec = verify(signed, api.keys.as_ref(), api.clock.now(), api.freshness())?;
+    webhooks::check(api, spec.spec())?;
     let unserved = if accept_unsupported { Unserved::Accept } else { Unserved::Refuse };
     let options = PlanOptions { batching: api.batching, unserved, only: None };
     let plan = make_plan(spec.spec(), &api.catalog, &options)?;

@@ -2,6 +2,7 @@
 //! their names; new ones may come.
 
 mod cell;
+mod delivery;
 mod endpoint;
 mod execution;
 mod job;
@@ -11,6 +12,7 @@ mod record;
 mod waiting;
 
 pub(crate) use cell::Cell;
+pub(crate) use delivery::Deliveries;
 pub(crate) use endpoint::{Endpoints, Models, Regions, gate_name};
 pub(crate) use execution::{Execution, Executions};
 pub(crate) use job::{Batch, Job, JobAnswer, JobProgress, Jobs};

@@ -35,6 +35,15 @@ pub(crate) enum ExecutionState {
     Unsupported,
 }
 
+/// Where a webhook delivery stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum DeliveryState {
+    Pending,
+    Delivered,
+    Failed,
+}
+
 /// Where a question batch stands.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

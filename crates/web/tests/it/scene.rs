@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::JobId;
+use beacon_domain::{DeliveryEnd, DueAsk, JobId, NewDelivery};
 use beacon_testkit::{SpecBuilder, completed, failed, retry};
 
 use crate::desk::Desk;
@@ -28,6 +28,7 @@ impl Scene {
             desk.record(if is_us { completed(&lease, desk.now()) } else { failed(&lease, desk.now()) }).await;
         }
         desk.close(ended).await;
+        tell(desk, ended).await;
         desk.clock.advance(Duration::from_secs(1));
         let running = desk.accepted(&spec("running", &["What is one?", "What is two?"])).await;
         for lease in desk.claim(&["us-east/m", "eu-west/m"]).await.leases {
@@ -41,5 +42,28 @@ impl Scene {
             }
         }
         Self { running, ended }
+    }
+}
+
+/// Two deliveries of a job: one was delivered, one failed and waits.
+async fn tell(desk: &Desk, job: JobId) {
+    let delivery = |place: u32, url: &str| NewDelivery {
+        id: format!("msg_{job}_end_{place}"),
+        job,
+        event: "job.ended".to_owned(),
+        url: url.to_owned(),
+        body: "{}".to_owned(),
+    };
+    let new = vec![
+        delivery(0, "https://Hook.example/a/secret"),
+        delivery(1, "https://other.example:8443?b=secret"),
+    ];
+    desk.operations.enqueue(new, desk.now()).await.unwrap();
+    let ask = DueAsk { n: 2, busy: Vec::new(), lease: Duration::from_secs(60), now: desk.now() };
+    let taken = desk.operations.due(ask).await.unwrap();
+    let at = desk.now() + Duration::from_secs(5);
+    let again = DeliveryEnd::Again { at, status: Some(503), error: "answered 503".to_owned() };
+    for (delivery, end) in taken.iter().zip([DeliveryEnd::Done { status: 204 }, again]) {
+        assert!(desk.operations.delivered(delivery, end, desk.now()).await.unwrap());
     }
 }

@@ -6,7 +6,7 @@ use beacon_domain::JobFilter;
 use beacon_testkit::SpecBuilder;
 use serde_json::json;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, TOKEN};
 
 fn job(name: &str) -> SpecBuilder {
     SpecBuilder::new(name).questions(&["one", "two"]).regions(&["US", "EU"])
@@ -88,6 +88,28 @@ async fn a_signature_is_taken_within_its_window_only() {
 
     assert_eq!(old.refusal(), (400, "timestamp_invalid:too_old"));
     assert_eq!(unstamped.refusal(), (400, "missing_field:metadata.timestamp"));
+}
+
+// What a job asks for and nobody would do is refused, whichever way it comes in.
+#[tokio::test]
+async fn a_job_whose_webhooks_would_not_be_told_is_refused() {
+    let (desk, silent) = (Desk::new(), Desk::with(|api| api.webhooks = None));
+    let told = job("told").webhook("https://hook.example/x", &["batch.done"]);
+    let inside = told.clone().webhook("http://127.0.0.1/", &[]);
+
+    for path in ["/api/v1/jobs", "/api/v1/jobs/plan"] {
+        let refused = desk.post(path, desk.signed(&inside)).await;
+        assert_eq!(refused.refusal(), (422, "webhook_refused"));
+        let message = refused.body["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("webhooks[1].url leads to 127.0.0.1"), "{message}");
+        let refused = silent.post(path, silent.signed(&told)).await;
+        assert_eq!(refused.refusal(), (422, "webhooks_not_configured"));
+    }
+    assert_eq!(silent.view.jobs(JobFilter::default()).await.unwrap().items.len(), 0);
+    assert_eq!(silent.post("/api/v1/jobs", silent.signed(&job("quiet"))).await.status, 202);
+    assert_eq!(desk.post("/api/v1/jobs", desk.signed(&told)).await.status, 202);
+    let secret = silent.ask("GET", "/api/v1/admin/keys/test/webhook-secret", TOKEN, "").await;
+    assert_eq!(secret.refusal(), (422, "webhooks_not_configured"));
 }
 
 // P9

@@ -5,3 +5,4 @@ pub(crate) mod keys;
 pub(crate) mod quotas;
 pub(crate) mod tokens;
 pub(crate) mod watch;
+pub(crate) mod webhook_secret;
