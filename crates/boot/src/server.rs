@@ -61,6 +61,10 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
+        // Answers are written whole: the last piece of one must not wait until the client has acknowledged the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "no TCP_NODELAY: {error}");
+        }
         let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router.clone()));
         let mut stream = TimeoutStream::new(stream);
         // An event stream has no end; a client that stopped reading must not hold it for ever.
