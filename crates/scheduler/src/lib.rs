@@ -25,7 +25,7 @@ mod scheduler;
 mod stop;
 mod worker;
 
-pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
+pub use accept::{AcceptError, Desk, Submission, Submitted, submit, time_limit};
 pub use catalog::{CatalogError, EndpointCatalog};
 pub use fleet::Fleet;
 pub use function_backend::FunctionBackend;

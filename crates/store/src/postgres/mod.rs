@@ -160,8 +160,12 @@ impl JobStore for PostgresStore {
         let ids: Vec<&EndpointId> = used.filter(|endpoint| seen.insert(*endpoint)).collect();
         let places = self.core.endpoints(&ids).await?;
         let endpoints: Vec<_> = ids.into_iter().zip(places).collect();
-        let work = accept::Accept { core: &self.core, acceptance: &acceptance, endpoints: &endpoints };
-        let accepted = self.core.connections.run(&work).await?;
+        let (core, acceptance, endpoints) = (&self.core, &acceptance, endpoints.as_slice());
+        let accepted = if executions.len() <= accept::SMALL {
+            self.core.connections.run(&accept::Accept::<true> { core, acceptance, endpoints }).await?
+        } else {
+            self.core.connections.run(&accept::Accept::<false> { core, acceptance, endpoints }).await?
+        };
         if let Accepted::New(job) = accepted {
             if executions.len() >= MANY {
                 self.core.connections.analyze().await;

@@ -185,7 +185,8 @@ async fn submitted(
     let (weight, executions) = (spec.weight(), plan.executions.len());
     let submission = Submission { generation, retry_of: Some(job.id), weight, nonce_must_be_new: false };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
-    let Taken::New(id) = desk.submit(&api.catalog, (spec, plan), submission).await? else { return Ok(None) };
+    let submitted = desk.submit(&api.catalog, (spec, plan), submission).await?;
+    let Taken::New(id) = submitted.accepted else { return Ok(None) };
     Ok(Some(Retry {
         id,
         job_id: id,
@@ -193,7 +194,7 @@ async fn submitted(
         generation,
         state: JobState::Queued,
         executions,
-        deadline: api.view.job(id).await?.map(|job| job.deadline),
+        deadline: Some(submitted.deadline),
         links: Links::of(id),
     }))
 }
