@@ -1,0 +1,4 @@
+-- Lists of jobs by key and by state, newest first, in pages. One row per job: both are built in moments, within the transaction.
+
+CREATE INDEX jobs_by_key ON beacon.jobs (key, no);
+CREATE INDEX jobs_by_state ON beacon.jobs (state, no);
