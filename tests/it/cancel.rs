@@ -70,7 +70,8 @@ fn a_cancel_over_http_counts_what_the_rows_say_and_the_endpoints_see_their_conne
 
     let (status, told) = api.ask("POST", &format!("/api/v1/jobs/{job}/cancel"), b"");
     runtime.block_on(endpoint.wait_for_closed(8));
-    let sql = |what: &str| Cluster::shared().sql(deployment.database(), &format!("SELECT count(*) FROM {what}"));
+    let sql =
+        |what: &str| Cluster::shared().sql(deployment.database(), &format!("SELECT count(*) FROM {what}"));
     // A worker gives a lease back after it has dropped the call.
     while sql("beacon.executions WHERE worker IS NOT NULL") != "0" {
         between_looks();

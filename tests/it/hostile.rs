@@ -44,10 +44,8 @@ impl Caller {
         let labels = hostile.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
         let (path, labels, length) = (&hostile.path, labels.collect::<String>(), hostile.body.len());
         let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{labels}\r\n");
-        let mut stream = self
-            .stream
-            .take()
-            .unwrap_or_else(|| BufReader::new(TcpStream::connect(&self.addr).unwrap()));
+        let mut stream =
+            self.stream.take().unwrap_or_else(|| BufReader::new(TcpStream::connect(&self.addr).unwrap()));
         // The server may answer, and hang up, before it has read everything.
         let _ = stream.get_mut().write_all(head.as_bytes());
         let _ = stream.get_mut().write_all(&hostile.body);

@@ -168,7 +168,8 @@ impl Mangler {
     fn number(&mut self) -> String {
         let zeros = "0".repeat(self.random.random_range(1..400));
         let digits = self.random.random::<u64>();
-        let number = self.pick(&["1e999", "-0", "NaN", "0x10", "01", "1.", "+1", "9007199254740993", "1e-400"]);
+        let number =
+            self.pick(&["1e999", "-0", "NaN", "0x10", "01", "1.", "+1", "9007199254740993", "1e-400"]);
         if self.random.random() { number.to_owned() } else { format!("-{digits}{zeros}") }
     }
 

@@ -128,8 +128,7 @@ pub(crate) async fn load_executions(
     let mut loader = Loader::start(tx, COPY).await?;
     for (execution, n) in acceptance.plan.executions.iter().zip(0_i32..) {
         let endpoint = execution.endpoint.as_ref().and_then(|endpoint| endpoints.get(endpoint));
-        let opens =
-            acceptance.plan.batching == Batching::Endpoint || opens_first == Some(execution.batch);
+        let opens = acceptance.plan.batching == Batching::Endpoint || opens_first == Some(execution.batch);
         let (state, queued_at) = match endpoint {
             None => ("unsupported", None),
             Some(_) if opens => ("queued", Some(now)),

@@ -44,9 +44,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
-    Clock, EndpointId, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    Clock, EndpointId, EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -332,5 +332,9 @@ impl Board for PostgresStore {
 
     async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
         self.core.connections.run(&board::Statuses).await
+    }
+
+    async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {
+        self.core.connections.run(&board::Latencies).await
     }
 }

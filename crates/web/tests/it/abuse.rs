@@ -100,8 +100,24 @@ async fn names_that_are_tricks_name_nothing_and_change_nothing() {
     let (arabic, wide) = ("%D9%A1".repeat(32), "%EF%BC%91".repeat(32));
     let (ended, escaped) = (format!("{there}%00"), format!("..%2f..%2fjobs%2f{there}"));
     for id in [
-        "..", "%2e%2e", "%00", "%ff", "%c0%ae%c0%ae", "x", "0", "-1", "%2F", "a%20b", "'%20OR%201=1--",
-        &there[1..], &longer, &overlong, &arabic, &wide, &ended, &escaped,
+        "..",
+        "%2e%2e",
+        "%00",
+        "%ff",
+        "%c0%ae%c0%ae",
+        "x",
+        "0",
+        "-1",
+        "%2F",
+        "a%20b",
+        "'%20OR%201=1--",
+        &there[1..],
+        &longer,
+        &overlong,
+        &arabic,
+        &wide,
+        &ended,
+        &escaped,
     ] {
         for what in ["", "/matrix", "/executions", "/events", "/results", "/receipts", "/close", "/explain"] {
             assert_eq!(desk.get(&format!("/api/v1/jobs/{id}{what}")).await.refusal().0, 404, "{id} {what}");

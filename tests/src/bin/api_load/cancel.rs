@@ -51,8 +51,7 @@ pub(crate) fn case(site: &mut Site<'_>, report: &mut Report) {
         let rows = (count("token = 0"), count("token > 0"));
         let says = |name: &str| told[name].as_u64().unwrap_or(u64::MAX);
         let is_whole = rows.0 + rows.1 == EXECUTIONS && rows.1 == IN_FLIGHT as u64;
-        right +=
-            u32::from(is_whole && rows == (says("cancelled_waiting"), says("cancelled_in_flight")));
+        right += u32::from(is_whole && rows == (says("cancelled_waiting"), says("cancelled_in_flight")));
         replies.push(reply);
         closed.push(gone);
     }

@@ -68,21 +68,14 @@ fn median(sorted: &[Duration]) -> f64 {
     sorted.get(sorted.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
 }
 
-fn round(
-    site: &Site<'_>,
-    deployment: &Deployment,
-    api: &Service,
-    name: &str,
-    not_reading: usize,
-) -> Round {
+fn round(site: &Site<'_>, deployment: &Deployment, api: &Service, name: &str, not_reading: usize) -> Round {
     let job = api.submit(&site.job(name, QUESTIONS));
     let (path, addr) = (format!("/api/v1/jobs/{job}/events"), addr(api));
     // Somebody watches already: what a job takes is no part of what a stream takes.
     let first = site.runtime.block_on(deaf(&addr, &path, 1));
     let before = resident_kib(&api.process);
     let unread: Vec<TcpStream> = site.runtime.block_on(deaf(&addr, &path, not_reading));
-    let receivers =
-        site.runtime.block_on(Receivers::open(&addr, &path, STREAMS - not_reading, EXECUTIONS));
+    let receivers = site.runtime.block_on(Receivers::open(&addr, &path, STREAMS - not_reading, EXECUTIONS));
     let kib_per_stream = (resident_kib(&api.process) - before) / STREAMS as f64;
     // It begins now that everybody watches.
     let worker = deployment.start("beacon-worker", &[]);

@@ -79,7 +79,8 @@ impl Report {
         let verdict = if holds { "" } else { "MISSED" };
         println!("{:<8} {what:<66} {value:>12.3}  {shown:<12} {verdict}", self.case);
         self.missed += u32::from(!holds);
-        let figure = json!({ "case": self.case, "figure": what, "value": value, "bound": written, "holds": holds });
+        let figure =
+            json!({ "case": self.case, "figure": what, "value": value, "bound": written, "holds": holds });
         self.figures.push(figure);
     }
 }

@@ -33,7 +33,8 @@ impl Hello {
 pub(crate) fn serve() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.spawn(async {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+        let listener =
+            tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         println!("{}", listener.local_addr().expect("a bound socket has an address"));
         // The whole body is read, as the API reads it.
         let hello = Router::new().fallback(any(|_: Bytes| async { "hello" }));

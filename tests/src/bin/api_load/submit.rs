@@ -50,11 +50,7 @@ pub(crate) fn case(site: &mut Site<'_>, report: &mut Report) {
     report.seen("99th percentile, ms", quantile_ms(&seen.latencies, 0.99));
     report.exactly("answers that are no 202", (warm.others + seen.others) as f64, 0.0);
     let all = (WARM_UP + JOBS) as f64;
-    report.exactly(
-        "jobs in the database",
-        site.number(&deployment, "SELECT count(*) FROM beacon.jobs"),
-        all,
-    );
+    report.exactly("jobs in the database", site.number(&deployment, "SELECT count(*) FROM beacon.jobs"), all);
     let rows = site.number(&deployment, "SELECT count(*) FROM beacon.executions");
     report.exactly("executions in the database", rows, all * EXECUTIONS as f64);
     report.seen("bytes of a job", size);
