@@ -10,6 +10,7 @@ mod databases;
 mod drain;
 mod faults;
 mod help;
+mod hostile;
 mod original_workload;
 mod outputs;
 mod remote;

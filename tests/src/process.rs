@@ -126,6 +126,12 @@ impl Process {
         assert!(status.expect("kill can be started").success(), "the process is there");
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     ///
     /// # Panics

@@ -93,6 +93,10 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
+        // Answers are written whole: the last piece of one must not wait until the client has acknowledged the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "no TCP_NODELAY: {error}");
+        }
         let guest = Guest { peer, watcher: graceful.watcher(), _slot: slot };
         tokio::spawn(Arc::clone(&service).receive(stream, guest));
     }

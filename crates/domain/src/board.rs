@@ -5,8 +5,8 @@ use beacon_spec::{ModelId, QuestionId, Region};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, BatchView, Bound, CellView, EndpointId, ExecutionId, ExecutionState, Gate, JobId, Page,
-    StoreError,
+    AccountId, BatchView, Bound, CellView, EndpointId, EndpointLatency, ExecutionId, ExecutionState, Gate,
+    JobId, Page, StoreError,
 };
 
 /// Reading beyond one job's summary. No method reads more than a bounded number of rows, however large a job is.
@@ -37,6 +37,13 @@ pub trait Board: Send + Sync {
     /// # Errors
     /// The store cannot be reached.
     async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError>;
+
+    /// How long endpoints took for the answers among the newest [`EndpointLatency::MOST_LOOKED_AT`] results, in order of id.
+    /// An endpoint without one is not there.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError>;
 }
 
 /// Which cells of a job to list; what is `None` or empty is not asked for.

@@ -20,6 +20,15 @@ pub struct Submission {
     pub nonce_must_be_new: bool,
 }
 
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// A new job, or the one that was there.
+    pub accepted: Accepted,
+    /// When a new job ends whatever happens. One that was there has a deadline of its own.
+    pub deadline: Timestamp,
+}
+
 /// A job that cannot be accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
@@ -60,7 +69,7 @@ pub async fn submit(
 ) -> Result<Accepted, AcceptError> {
     let desk =
         Desk { clock: ports.clock.as_ref(), jobs: ports.jobs.as_ref(), job_limit: options.timeouts.job };
-    desk.submit(catalog, what, submission).await
+    Ok(desk.submit(catalog, what, submission).await?.accepted)
 }
 
 /// Where jobs are accepted; needs no worker.
@@ -84,15 +93,18 @@ impl Desk<'_> {
         catalog: &EndpointCatalog,
         (spec, plan): (VerifiedSpec, Plan),
         submission: Submission,
-    ) -> Result<Accepted, AcceptError> {
+    ) -> Result<Submitted, AcceptError> {
         let lower_bound = estimate(&plan, catalog).lower_bound;
         let limit = time_limit(&spec, lower_bound, self.job_limit)?;
         let now = self.clock.now();
+        let deadline = now.checked_add(limit).unwrap_or(Timestamp::MAX);
+        // As exact as stores keep it, so that it is told the same now and later.
+        let deadline = Timestamp::from_microsecond(deadline.as_microsecond()).unwrap_or(deadline);
         let acceptance = Acceptance {
             job: JobId::derive(spec.key(), &spec.spec().name, submission.generation),
             generation: submission.generation,
             retry_of: submission.retry_of,
-            deadline: now.checked_add(limit).unwrap_or(Timestamp::MAX),
+            deadline,
             lower_bound,
             cost_cap_micros: spec.spec().constraints.max_cost_micros,
             weight: submission.weight,
@@ -102,7 +114,7 @@ impl Desk<'_> {
             spec,
             plan,
         };
-        Ok(self.jobs.accept(acceptance).await?)
+        Ok(Submitted { accepted: self.jobs.accept(acceptance).await?, deadline })
     }
 }
 

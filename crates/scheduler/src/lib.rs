@@ -27,7 +27,7 @@ mod stop;
 mod webhooks;
 mod worker;
 
-pub use accept::{AcceptError, Desk, Submission, submit, time_limit};
+pub use accept::{AcceptError, Desk, Submission, Submitted, submit, time_limit};
 pub use catalog::{CatalogError, EndpointCatalog};
 pub use fleet::Fleet;
 pub use function_backend::FunctionBackend;

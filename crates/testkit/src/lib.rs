@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 pub mod conformance;
 pub mod faults;
+mod hostile;
 #[cfg(unix)]
 mod proxy;
 mod scripted;
@@ -18,6 +19,7 @@ pub use builders::{
 pub use clock::ManualClock;
 #[cfg(unix)]
 pub use cluster::{Cluster, ClusterError, Sync};
+pub use hostile::{Hostile, Mangler, Spoilt};
 #[cfg(unix)]
 pub use proxy::{Proxy, Target};
 pub use scripted::{

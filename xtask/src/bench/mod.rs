@@ -40,6 +40,8 @@ enum Bench {
     Queue,
     /// Deployments of many workers on a PostgreSQL of their own: acceptance, limits under kills, fairness
     Scale,
+    /// The HTTP API beside a bare server: submissions, the grid of a job, event streams, a cancel
+    Api,
 }
 
 /// Runs the benchmark, prints its table and writes it as JSON below `target/bench`.
@@ -53,6 +55,7 @@ pub(crate) fn report(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
             return printed("queue", "queue_ceiling", arguments);
         }
         Bench::Scale => return printed("scale", "scale", arguments),
+        Bench::Api => return printed("api", "api-load", arguments),
     }
     let site = Site::prepare()?;
     let mut figures: Vec<Figure> = Vec::new();

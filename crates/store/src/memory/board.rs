@@ -1,8 +1,8 @@
 //! Reading in pages: cells, batches, what is recent, and how endpoints stand.
 
 use beacon_domain::{
-    BatchView, CellFilter, CellView, EndpointId, EndpointStatus, ExecutionId, ExecutionLine, JobId, Page,
-    StoreError,
+    BatchView, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
+    JobId, Page, StoreError,
 };
 
 use super::{
@@ -67,5 +67,16 @@ impl State {
             }
         };
         self.endpoints.iter().map(status).collect()
+    }
+
+    pub(super) fn latencies(&self) -> Vec<EndpointLatency> {
+        let executions = self.jobs.iter().rev().flat_map(|job| job.executions.iter().rev());
+        let results = executions.filter_map(|execution| Some((execution, execution.result.as_ref()?)));
+        let newest = results.take(EndpointLatency::MOST_LOOKED_AT as usize);
+        EndpointLatency::of(newest.filter(|(_, result)| result.answer.is_some()).filter_map(|(one, _)| {
+            // The attempt that ended an execution is its last one that was not late.
+            let attempts = one.history.iter().map(|(_, attempt)| attempt).filter(|attempt| !attempt.late);
+            Some((one.endpoint.clone()?, attempts.max_by_key(|attempt| attempt.number)?.duration))
+        }))
     }
 }

@@ -25,9 +25,9 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
-    EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore, JobSummary, JobView,
-    LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken,
-    StoreError, Wakeups, WorkQueue,
+    EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
+    JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording,
+    Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -181,5 +181,9 @@ impl Board for MemoryStore {
 
     async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
         Ok(self.read().endpoint_statuses())
+    }
+
+    async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {
+        Ok(self.read().latencies())
     }
 }

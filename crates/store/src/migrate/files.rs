@@ -34,6 +34,13 @@ pub const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../../migrations/postgres/0002_steering.up.sql"),
         down: include_str!("../../../../migrations/postgres/0002_steering.down.sql"),
     },
+    Migration {
+        version: 3,
+        serves_from: 2,
+        name: "lists",
+        up: include_str!("../../../../migrations/postgres/0003_lists.up.sql"),
+        down: include_str!("../../../../migrations/postgres/0003_lists.down.sql"),
+    },
 ];
 
 /// The first line of a migration that cannot run in a transaction.

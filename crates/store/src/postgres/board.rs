@@ -1,11 +1,11 @@
 //! Reading in pages: cells that a filter wants, what is recent, and how endpoints stand.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    AccountId, CellFilter, CellView, EndpointId, EndpointStatus, ExecutionId, ExecutionLine, ExecutionState,
-    JobId, Page, StoreError,
+    AccountId, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
+    ExecutionState, JobId, Page, StoreError,
 };
 use tokio_postgres::types::Type;
 
@@ -158,5 +158,32 @@ impl Work for Statuses {
             })
         };
         tx.rows(STATUSES, &[(&most, Type::INT8)]).await?.iter().map(status).collect()
+    }
+}
+
+/// See [`beacon_domain::Board::latencies`].
+pub(crate) struct Latencies;
+
+#[async_trait]
+impl Work for Latencies {
+    type Output = Vec<EndpointLatency>;
+    const NAME: &'static str = "latencies";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<EndpointLatency>, Fault> {
+        const NEWEST: &str = "-- board::latencies
+            SELECT endpoints.id, (newest.attempt::json ->> 'duration_s')::float8
+            FROM (SELECT job, n, attempt, answer IS NOT NULL AS answered FROM beacon.results
+                ORDER BY job DESC, n DESC LIMIT $1) AS newest
+            JOIN beacon.executions USING (job, n) JOIN beacon.endpoints ON no = endpoint
+            WHERE answered AND newest.attempt IS NOT NULL";
+        let answer = |line: &Line| {
+            let took = Duration::try_from_secs_f64(line.get(1)?).map_err(|error| line.unreadable(error))?;
+            Ok((EndpointId::new(line.get::<String>(0)?), took))
+        };
+        let most = i64::from(EndpointLatency::MOST_LOOKED_AT);
+        let lines = tx.rows(NEWEST, &[(&most, Type::INT8)]).await?;
+        Ok(EndpointLatency::of(lines.iter().map(answer).collect::<Result<Vec<_>, Fault>>()?))
     }
 }

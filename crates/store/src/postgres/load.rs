@@ -22,7 +22,7 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const SINCE_2000: i64 = 946_684_800_000_000;
 
 /// Rows on their way to a table.
-pub(crate) struct Loader {
+struct Loader {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     buffer: BytesMut,
     statement: &'static str,
@@ -30,9 +30,10 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// Begins a COPY.
-    pub(crate) async fn start(tx: &Tx, sql: &'static str) -> Result<Self, Fault> {
+    async fn start(tx: &Tx, sql: &'static str) -> Result<Self, Fault> {
         let sink = Box::pin(tx.copy_in(sql).await?);
-        let mut buffer = BytesMut::with_capacity(PIECE + 4096);
+        // It grows with the job: most are far smaller than a piece.
+        let mut buffer = BytesMut::with_capacity(8 * 1024);
         buffer.put_slice(SIGNATURE);
         // No flags, no extension.
         buffer.put_i64(0);
@@ -40,41 +41,41 @@ impl Loader {
     }
 
     /// Begins a row of so many columns.
-    pub(crate) fn row(&mut self, columns: i16) -> &mut Self {
+    fn row(&mut self, columns: i16) -> &mut Self {
         self.buffer.put_i16(columns);
         self
     }
 
     /// A `bigint`.
-    pub(crate) fn int8(&mut self, value: i64) -> &mut Self {
+    fn int8(&mut self, value: i64) -> &mut Self {
         self.buffer.put_i32(8);
         self.buffer.put_i64(value);
         self
     }
 
     /// An `int`.
-    pub(crate) fn int4(&mut self, value: i32) -> &mut Self {
+    fn int4(&mut self, value: i32) -> &mut Self {
         self.buffer.put_i32(4);
         self.buffer.put_i32(value);
         self
     }
 
     /// A `smallint`.
-    pub(crate) fn int2(&mut self, value: i16) -> &mut Self {
+    fn int2(&mut self, value: i16) -> &mut Self {
         self.buffer.put_i32(2);
         self.buffer.put_i16(value);
         self
     }
 
     /// A `text`.
-    pub(crate) fn text(&mut self, value: &str) -> &mut Self {
+    fn text(&mut self, value: &str) -> &mut Self {
         self.buffer.put_i32(i32::try_from(value.len()).unwrap_or(i32::MAX));
         self.buffer.put_slice(value.as_bytes());
         self
     }
 
     /// A `timestamptz`, or NULL.
-    pub(crate) fn time(&mut self, value: Option<At>) -> &mut Self {
+    fn time(&mut self, value: Option<At>) -> &mut Self {
         match value {
             Some(at) => self.int8(at.0 - SINCE_2000),
             None => self.null(),
@@ -82,13 +83,13 @@ impl Loader {
     }
 
     /// NULL.
-    pub(crate) fn null(&mut self) -> &mut Self {
+    fn null(&mut self) -> &mut Self {
         self.buffer.put_i32(-1);
         self
     }
 
     /// Sends what has gathered, if it is enough.
-    pub(crate) async fn send_if_full(&mut self) -> Result<(), Fault> {
+    async fn send_if_full(&mut self) -> Result<(), Fault> {
         if self.buffer.len() < PIECE {
             return Ok(());
         }
@@ -102,7 +103,7 @@ impl Loader {
     }
 
     /// Ends the COPY; the rows are there.
-    pub(crate) async fn finish(mut self) -> Result<(), Fault> {
+    async fn finish(mut self) -> Result<(), Fault> {
         self.buffer.put_i16(-1);
         self.send().await?;
         let finished = self.sink.as_mut().finish().await;
@@ -110,13 +111,14 @@ impl Loader {
     }
 }
 
-/// Loads every execution of a plan.
+/// Loads every execution of a plan, with its models and endpoints and their numbers; of those whose batches follow each other
+/// the batch `opens_first` may be claimed at once.
 pub(crate) async fn load_executions(
     tx: &Tx,
     job: i64,
     acceptance: &Acceptance,
-    models: &[&ModelId],
-    endpoints: &[(&EndpointId, i32)],
+    (models, endpoints): (&[&ModelId], &[(&EndpointId, i32)]),
+    opens_first: Option<u32>,
 ) -> Result<(), Fault> {
     const COPY: &str = "-- load::executions
         COPY beacon.executions (job, n, batch, model, region, run, endpoint, state, queued_at) FROM STDIN (FORMAT binary)";
@@ -126,10 +128,11 @@ pub(crate) async fn load_executions(
     let mut loader = Loader::start(tx, COPY).await?;
     for (execution, n) in acceptance.plan.executions.iter().zip(0_i32..) {
         let endpoint = execution.endpoint.as_ref().and_then(|endpoint| endpoints.get(endpoint));
-        let (state, queued_at) = match (endpoint, acceptance.plan.batching) {
-            (None, _) => ("unsupported", None),
-            (Some(_), Batching::Question) => ("blocked", None),
-            (Some(_), Batching::Endpoint) => ("queued", Some(now)),
+        let opens = acceptance.plan.batching == Batching::Endpoint || opens_first == Some(execution.batch);
+        let (state, queued_at) = match endpoint {
+            None => ("unsupported", None),
+            Some(_) if opens => ("queued", Some(now)),
+            Some(_) => ("blocked", None),
         };
         let model = models.get(&&execution.model).copied().unwrap_or_default();
         loader.row(9).int8(job).int4(n).int4(execution.batch as i32).int2(model);

@@ -44,9 +44,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
-    Clock, EndpointId, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    Clock, EndpointId, EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -160,8 +160,12 @@ impl JobStore for PostgresStore {
         let ids: Vec<&EndpointId> = used.filter(|endpoint| seen.insert(*endpoint)).collect();
         let places = self.core.endpoints(&ids).await?;
         let endpoints: Vec<_> = ids.into_iter().zip(places).collect();
-        let work = accept::Accept { core: &self.core, acceptance: &acceptance, endpoints: &endpoints };
-        let accepted = self.core.connections.run(&work).await?;
+        let (core, acceptance, endpoints) = (&self.core, &acceptance, endpoints.as_slice());
+        let accepted = if executions.len() <= accept::SMALL {
+            self.core.connections.run(&accept::Accept::<true> { core, acceptance, endpoints }).await?
+        } else {
+            self.core.connections.run(&accept::Accept::<false> { core, acceptance, endpoints }).await?
+        };
         if let Accepted::New(job) = accepted {
             if executions.len() >= MANY {
                 self.core.connections.analyze().await;
@@ -328,5 +332,9 @@ impl Board for PostgresStore {
 
     async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
         self.core.connections.run(&board::Statuses).await
+    }
+
+    async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {
+        self.core.connections.run(&board::Latencies).await
     }
 }

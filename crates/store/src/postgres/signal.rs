@@ -25,8 +25,9 @@ use super::{
 
 /// The least time between two notifications of one process that there is work.
 const REST: Duration = Duration::from_millis(25);
-/// The least time between two notifications of one process that jobs went on, which only people wait for.
-const REST_OF_JOBS: Duration = Duration::from_secs(1);
+/// The least time between two notifications of one process that jobs went on. People wait for them: with it, and with what
+/// a watcher rests, an event is there within a second.
+const REST_OF_JOBS: Duration = Duration::from_millis(400);
 /// The time until a lost listener connects again.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// The most jobs in one notification, whose text is at most 8000 bytes.

@@ -256,10 +256,12 @@ impl Tx {
         sql: &'static str,
     ) -> Result<tokio_postgres::CopyInSink<bytes::Bytes>, Fault> {
         let statement = name(sql);
-        // The client of the pool would give the statement a name; the plain one below it does not matter for COPY,
-        // whose text is sent as it is.
         let client = self.client()?;
-        let sink = self.begun(client, client.copy_in(sql)).await?;
+        // As text it would be prepared first, which is a round trip.
+        let sink = match self.prepared(client, sql, &[]) {
+            Some(prepared) => self.begun(client, client.copy_in(prepared)).await?,
+            None => self.begun(client, client.copy_in(sql)).await?,
+        };
         sink.map_err(|error| Fault::Database { statement, error })
     }
 

@@ -3,11 +3,12 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     ops::Range,
+    time::Duration,
 };
 
 use beacon_domain::{
-    AccountId, CellFilter, CellView, EndpointId, EndpointStatus, ExecutionId, ExecutionLine, JobId, Page,
-    StoreError,
+    AccountId, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
+    JobId, Page, StoreError,
 };
 use rusqlite::{Connection, params};
 
@@ -124,4 +125,23 @@ pub(crate) fn endpoints(connection: &Connection) -> Result<Vec<EndpointStatus>, 
         })
     })?;
     Ok(statuses.collect::<rusqlite::Result<_>>()?)
+}
+
+/// See [`beacon_domain::Board::latencies`].
+pub(crate) fn latencies(connection: &Connection) -> Result<Vec<EndpointLatency>, Fault> {
+    // The attempt that ended an execution is its last one that was not late.
+    const NEWEST: &str = "-- board::latencies
+        SELECT endpoints.id, (SELECT record ->> 'duration_s' FROM attempts
+            WHERE attempts.job = newest.job AND attempts.n = newest.n AND NOT late ORDER BY number DESC LIMIT 1)
+        FROM (SELECT job, n, answer IS NOT NULL AS answered FROM results ORDER BY job DESC, n DESC LIMIT ?1) AS newest
+        JOIN executions ON executions.job = newest.job AND executions.n = newest.n
+        JOIN endpoints ON endpoints.no = executions.endpoint WHERE answered";
+    let mut query = connection.prepare_cached(NEWEST)?;
+    let answers = query.query_map([EndpointLatency::MOST_LOOKED_AT], |row| {
+        Ok((EndpointId::new(row.get::<_, String>(0)?), row.get::<_, Option<f64>>(1)?))
+    })?;
+    let answers = answers.collect::<rusqlite::Result<Vec<_>>>()?.into_iter();
+    Ok(EndpointLatency::of(
+        answers.filter_map(|(endpoint, took)| Some((endpoint, Duration::try_from_secs_f64(took?).ok()?))),
+    ))
 }

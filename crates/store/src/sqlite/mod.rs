@@ -23,9 +23,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
-    EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore, JobSummary, JobView,
-    LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken,
-    StoreError, Wakeups, WorkQueue,
+    EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
+    JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording,
+    Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -211,5 +211,9 @@ impl Board for SqliteStore {
 
     async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
         self.threads.read(board::endpoints).await
+    }
+
+    async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {
+        self.threads.read(board::latencies).await
     }
 }

@@ -70,6 +70,7 @@ macro_rules! store_conformance {
             paging: pages_of_cells_are_the_matrix, a_filter_picks_cells_along_every_axis,
                 what_a_job_does_not_have_is_an_empty_page, batches_are_those_of_the_progress,
                 recent_executions_come_from_the_newest_job_on, endpoints_tell_what_runs_and_what_waits,
+                latencies_are_those_of_answers,
                 jobs_are_listed_by_key;
         }
     };

@@ -1,12 +1,15 @@
 //! The board: pages that filters pick from, what is recent, and how endpoints stand.
 
+use std::time::Duration;
+
 use beacon_domain::{
-    Batching, Board, CellFilter, CellView, EndpointId, ExecutionState, JobFilter, JobId, StoreError,
+    Batching, Board, CellFilter, CellView, EndpointId, EndpointLatency, ExecutionState, JobFilter, JobId,
+    Recording, StoreError,
 };
 use beacon_spec::{KeyId, ModelId, Region};
 
 use super::{Scene, Store};
-use crate::{SpecBuilder, completed};
+use crate::{SpecBuilder, completed, failed, retry};
 
 async fn listed<S: Store + Board>(scene: &Scene<S>, job: JobId, filter: CellFilter) -> Vec<CellView> {
     let page = scene.store.cells(job, filter).await.unwrap();
@@ -133,6 +136,31 @@ pub async fn endpoints_tell_what_runs_and_what_waits<S: Store + Board>(scene: Sc
         .collect();
     assert_eq!(rows, [("us-east/m", Some(3), 3, 1), ("us-east/n", None, 0, 4)]);
     assert!(endpoints[0].gate.is_some() && endpoints[1].gate.is_none(), "{endpoints:?}");
+}
+
+/// The latency of an endpoint is that of its answers; failures and tries that were not the last are none.
+pub async fn latencies_are_those_of_answers<S: Store + Board>(scene: Scene<S>) {
+    let spec = SpecBuilder::new("job").question_count(3).regions(&["US", "EU"]);
+    scene.accept(spec.verified(), Batching::Endpoint).await;
+    assert_eq!(scene.store.latencies().await.unwrap(), []);
+    let took = |mut recording: Recording, seconds: u64| {
+        recording.attempt.duration = Duration::from_secs(seconds);
+        recording
+    };
+    let us = scene.claim(&["us-east/m"], 3).await.leases;
+    scene.record(took(retry(&us[0], scene.now(), scene.now()), 50)).await;
+    scene.record(took(completed(&us[1], scene.now()), 3)).await;
+    scene.record(took(completed(&us[2], scene.now()), 7)).await;
+    let again = scene.claim(&["us-east/m"], 1).await.leases;
+    scene.record(took(completed(&again[0], scene.now()), 5)).await;
+    let eu = scene.claim(&["eu-west/m"], 1).await.leases;
+    scene.record(took(failed(&eu[0], scene.now()), 9)).await;
+
+    let latencies = scene.store.latencies().await.unwrap();
+
+    let of = |latency: &EndpointLatency| (latency.endpoint.to_string(), latency.answers, latency.median);
+    let shown: Vec<_> = latencies.iter().map(of).collect();
+    assert_eq!(shown, [("us-east/m".to_owned(), 3, Duration::from_secs(5))]);
 }
 
 /// A3: jobs can be listed by the key that signed them.

@@ -10,12 +10,13 @@ use crate::{
     shapes::{Endpoints, Models, Regions},
 };
 
-/// Every endpoint that jobs are planned over: its state, its limit, what runs and what waits, and its price
+/// Every endpoint that jobs are planned over: its state, its limit, what runs and what waits, how long it took, and its price
 #[utoipa::path(get, path = "/api/v1/endpoints", tag = "endpoints",
     responses((status = 200, description = "The endpoints", body = Endpoints)))]
 pub(crate) async fn endpoints(State(app): State<Arc<App>>) -> Result<Json<Endpoints>, ApiError> {
-    let statuses = app.api.board.endpoints().await?;
-    Ok(Json(Endpoints::new(&app.api.catalog, &statuses)))
+    let board = &app.api.board;
+    let (statuses, latencies) = (board.endpoints().await?, board.latencies().await?);
+    Ok(Json(Endpoints::new(&app.api.catalog, &statuses, &latencies)))
 }
 
 /// Every model that is served, and where

@@ -47,7 +47,9 @@ pub(crate) struct Retry {
     links: Links,
 }
 
-type Cells = HashSet<(QuestionId, ModelId, Region, u32)>;
+/// What a cell of a job is, in that job and in those that try it again: question, model, region and run.
+type CellName = (QuestionId, ModelId, Region, u32);
+type Cells = HashSet<CellName>;
 
 /// Generations that are tried before a crowd of others is told of.
 const TRIES: u32 = 8;
@@ -70,6 +72,8 @@ pub(crate) async fn failed(
 }
 
 /// Tries one failed execution again, as a new job of this execution alone
+///
+/// Once: who asks again is told the job that tries it, and retries that one if it has failed too.
 #[utoipa::path(post, path = "/api/v1/executions/{id}/retry", tag = "executions",
     operation_id = "retry_execution",
     params(("id" = inline(names::ExecutionId), Path, description = "The execution")),
@@ -120,19 +124,55 @@ async fn retry_one(app: &Arc<App>, job: &JobSummary, n: u32, steerer: &Steerer) 
             format!("the execution is {}; only failed and timed_out ones are tried again", cell.state);
         return Err(conflict("not_failed", message));
     }
-    steerer.caller.note(app, "execution.retry", format!("{}-{n}", job.id), None).await?;
-    let (spec, plan) = prepared(app, job.id, Cells::from([name(cell)])).await?;
+    let cell = name(cell);
     let mut generation = job.generation + 1;
+    generation = free_generation(app, job, generation, &cell).await?;
+    steerer.caller.note(app, "execution.retry", format!("{}-{n}", job.id), None).await?;
+    let (spec, plan) = prepared(app, job.id, Cells::from([cell.clone()])).await?;
     for _ in 0..TRIES {
-        while app.api.view.job(JobId::derive(&job.key, &job.name, generation)).await?.is_some() {
-            generation += 1;
-        }
-        // Somebody else may have taken this generation just now.
+        // Somebody else may have taken this generation just now, be it for this same execution.
+        generation = free_generation(app, job, generation, &cell).await?;
         if let Some(retry) = submitted(app, job, generation, spec.clone(), plan.clone()).await? {
             return Done::new(StatusCode::ACCEPTED, &retry);
         }
     }
     Err(conflict("too_many_retries", "many retries of this job begin at once; try again in a second"))
+}
+
+/// The first generation from this one on that no job has. A job among those that have one may try this cell of `job` again
+/// already: then it is a conflict, and nothing is called twice for one failure.
+async fn free_generation(
+    app: &App,
+    job: &JobSummary,
+    mut generation: u32,
+    cell: &CellName,
+) -> Result<u32, ApiError> {
+    while let Some(taken) = app.api.view.job(JobId::derive(&job.key, &job.name, generation)).await? {
+        if taken.retry_of == Some(job.id) && has_cell(app, taken.id, cell).await? {
+            return Err(retried(taken.id));
+        }
+        generation += 1;
+    }
+    Ok(generation)
+}
+
+async fn has_cell(app: &App, job: JobId, cell: &CellName) -> Result<bool, ApiError> {
+    let (question, model, region, _) = cell.clone();
+    let mut filter = CellFilter {
+        question: Some(question),
+        model: Some(model),
+        region: Some(region),
+        limit: CELLS_AT_ONCE,
+        ..CellFilter::default()
+    };
+    loop {
+        let page = app.api.board.cells(job, filter.clone()).await?;
+        if page.items.into_iter().any(|one| name(one) == *cell) {
+            return Ok(true);
+        }
+        let Some(next) = page.next else { return Ok(false) };
+        filter.after = Some(next.parse().map_err(ApiError::internal)?);
+    }
 }
 
 /// Writes the new job; nothing if another one has its generation.
@@ -147,7 +187,8 @@ async fn submitted(
     let (weight, executions) = (spec.weight(), plan.executions.len());
     let submission = Submission { generation, retry_of: Some(job.id), weight, nonce_must_be_new: false };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
-    let Taken::New(id) = desk.submit(&api.catalog, (spec, plan), submission).await? else { return Ok(None) };
+    let submitted = desk.submit(&api.catalog, (spec, plan), submission).await?;
+    let Taken::New(id) = submitted.accepted else { return Ok(None) };
     request_id::made(id);
     Ok(Some(Retry {
         id,
@@ -156,7 +197,7 @@ async fn submitted(
         generation,
         state: JobState::Queued,
         executions,
-        deadline: api.view.job(id).await?.map(|job| job.deadline),
+        deadline: Some(submitted.deadline),
         links: Links::of(id),
     }))
 }
@@ -188,7 +229,7 @@ async fn failed_cells(app: &App, job: JobId) -> Result<Cells, ApiError> {
     }
 }
 
-fn name(cell: CellView) -> (QuestionId, ModelId, Region, u32) {
+fn name(cell: CellView) -> CellName {
     (cell.question, cell.model, cell.region, cell.run)
 }
 

@@ -99,9 +99,12 @@ async fn accept(app: &Arc<App>, options: Options, body: Bytes) -> Result<Done, A
     let weight = spec.weight();
     let submission = Submission { generation: 0, retry_of: None, weight, nonce_must_be_new: true };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
-    let (status, job, state) = match desk.submit(&api.catalog, (spec, plan), submission).await? {
-        Taken::New(job) => (StatusCode::ACCEPTED, job, JobState::Queued),
-        Taken::Existing(job, state) => (StatusCode::OK, job, state),
+    let submitted = desk.submit(&api.catalog, (spec, plan), submission).await?;
+    let (status, job, state, deadline) = match submitted.accepted {
+        Taken::New(job) => (StatusCode::ACCEPTED, job, JobState::Queued, Some(submitted.deadline)),
+        Taken::Existing(job, state) => {
+            (StatusCode::OK, job, state, api.view.job(job).await?.map(|job| job.deadline))
+        }
     };
     if status == StatusCode::ACCEPTED {
         request_id::made(job);
@@ -117,7 +120,7 @@ async fn accept(app: &Arc<App>, options: Options, body: Bytes) -> Result<Done, A
         status: if idempotent { state.as_str() } else { "enqueued" },
         idempotent,
         executions,
-        deadline: api.view.job(job).await?.map(|job| job.deadline),
+        deadline,
         lower_bound_s: estimate.lower_bound.map(|bound| bound.as_secs_f64()),
         cost_micros_estimated: estimate.cost_micros,
         links: Links::of(job),

@@ -1,6 +1,6 @@
 //! Endpoints, and the models and regions that they serve.
 
-use beacon_domain::{AccountId, Bound, EndpointId, EndpointInfo, EndpointStatus, Gate};
+use beacon_domain::{AccountId, Bound, EndpointId, EndpointInfo, EndpointLatency, EndpointStatus, Gate};
 use beacon_scheduler::EndpointCatalog;
 use beacon_spec::{ModelId, Region, Timestamp};
 use serde::Serialize;
@@ -40,6 +40,11 @@ pub(crate) struct Endpoint {
     expected_cold_s: Option<f64>,
     /// What the operator expects of one answer when warm; null if nothing was said.
     expected_warm_s: Option<f64>,
+    /// How long it took for its newest answers, from dispatch to end: their median. Null without answers among the newest
+    /// 1000 results over all endpoints.
+    latency_s: Option<f64>,
+    /// How many answers that is the median of.
+    latency_answers: u32,
     /// Price in millionths of a dollar per second that the provider reports.
     price_micros_per_s: u64,
 }
@@ -83,15 +88,22 @@ pub(crate) struct Regions {
 }
 
 impl Endpoints {
-    /// The endpoints of the catalogue with what workers said of them.
-    pub(crate) fn new(catalog: &EndpointCatalog, statuses: &[EndpointStatus]) -> Self {
-        let of = |info: &EndpointInfo| statuses.iter().find(|status| status.endpoint == info.id);
-        Self { endpoints: catalog.endpoints().iter().map(|info| Endpoint::new(info, of(info))).collect() }
+    /// The endpoints of the catalogue with what workers said of them, and how long they took.
+    pub(crate) fn new(
+        catalog: &EndpointCatalog,
+        statuses: &[EndpointStatus],
+        latencies: &[EndpointLatency],
+    ) -> Self {
+        let endpoint = |info: &EndpointInfo| {
+            let status = statuses.iter().find(|status| status.endpoint == info.id);
+            Endpoint::new(info, status, latencies.iter().find(|latency| latency.endpoint == info.id))
+        };
+        Self { endpoints: catalog.endpoints().iter().map(endpoint).collect() }
     }
 }
 
 impl Endpoint {
-    fn new(info: &EndpointInfo, status: Option<&EndpointStatus>) -> Self {
+    fn new(info: &EndpointInfo, status: Option<&EndpointStatus>, latency: Option<&EndpointLatency>) -> Self {
         let gate = status.and_then(|status| status.gate);
         Self {
             id: info.id.clone(),
@@ -110,6 +122,8 @@ impl Endpoint {
             account: info.account.clone(),
             expected_cold_s: info.timing.map(|timing| timing.cold.as_secs_f64()),
             expected_warm_s: info.timing.map(|timing| timing.warm.as_secs_f64()),
+            latency_s: latency.map(|latency| latency.median.as_secs_f64()),
+            latency_answers: latency.map_or(0, |latency| latency.answers),
             price_micros_per_s: info.price_micros_per_s,
         }
     }

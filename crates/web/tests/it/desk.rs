@@ -11,8 +11,8 @@ use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{
     ModelId, ReceiptSigner, Region, RequestParts, Sha256Digest, SigningKey, Timestamp, sign_request,
 };
-use beacon_store::{MemoryStore, OpenMode, SqliteStore};
-use beacon_testkit::{ManualClock, SpecBuilder, claim, test_key, test_ring};
+use beacon_store::{MemoryStore, OpenMode, PostgresOptions, PostgresStore, SqliteStore, migrate::Migrator};
+use beacon_testkit::{Cluster, ManualClock, SpecBuilder, claim, test_key, test_ring};
 use beacon_web::{Api, ApiLimits, OperatorToken, Rates, router};
 use http::{HeaderMap, Request, Response, StatusCode, request::Builder};
 use http_body_util::BodyExt as _;
@@ -75,6 +75,16 @@ impl Desk {
         let store = Arc::new(SqliteStore::open(folder.path().join("test.db"), OpenMode::Run).unwrap());
         let wakeups = store.wakeups();
         Self::over(store, wakeups, Some(folder), |_| {})
+    }
+
+    /// Over a PostgreSQL database of its own.
+    pub(crate) async fn on_a_server() -> Self {
+        let cluster = Cluster::shared();
+        let options = PostgresOptions::new(cluster.url(&cluster.database(None)));
+        Migrator::connect(&options).await.unwrap().up().await.unwrap();
+        let store = Arc::new(PostgresStore::connect(options).await.unwrap());
+        let wakeups = store.wakeups();
+        Self::over(store, wakeups, None, |_| {})
     }
 
     fn over<S: JobStore + WorkQueue + JobView + Board + Operations + 'static>(

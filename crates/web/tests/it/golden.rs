@@ -1,4 +1,4 @@
-//! Golden answers: every route and every error, over two stores, against the files of `tests/golden`.
+//! Golden answers: every route and every error, over every store, against the files of `tests/golden`.
 //! `BEACON_GOLDEN=write cargo test -p beacon-web golden` writes them anew.
 
 use std::{fs, path::PathBuf};
@@ -284,5 +284,13 @@ async fn every_route_and_error_over_the_memory_store_is_as_its_golden_file_says(
 async fn every_route_and_error_over_sqlite_is_as_its_golden_file_says() {
     if std::env::var("BEACON_GOLDEN").is_err() {
         check_all(&Desk::in_a_file()).await;
+    }
+}
+
+// A3
+#[tokio::test]
+async fn every_route_and_error_over_postgres_is_as_its_golden_file_says() {
+    if std::env::var("BEACON_GOLDEN").is_err() {
+        check_all(&Desk::on_a_server().await).await;
     }
 }

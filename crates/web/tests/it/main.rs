@@ -1,4 +1,4 @@
-//! The API over the memory store and over SQLite: every route, and every refusal in the one envelope.
+//! The API over every store: every route, and every refusal in the one envelope.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 

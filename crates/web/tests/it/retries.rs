@@ -1,7 +1,11 @@
 //! Trying failed executions again.
 
-use beacon_domain::JobId;
+use axum::body::Body;
+use beacon_domain::{JobFilter, JobId};
+use futures::future::join_all;
+use http::Request;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use crate::{
     desk::{Answer, Desk, TOKEN},
@@ -56,8 +60,28 @@ async fn one_failed_execution_is_tried_alone_also_while_its_job_runs() {
 
     let (first, second) = (one(1).await, one(1).await);
 
-    assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202), "{}", first.body);
-    assert_eq!((&first.body["generation"], &second.body["generation"]), (&json!(1), &json!(2)));
+    assert_eq!((first.status.as_u16(), &first.body["generation"]), (202, &json!(1)), "{}", first.body);
+    assert_eq!(second.refusal(), (409, "already_retried"));
+    assert!(second.body["error"]["message"].as_str().unwrap().contains(&first.job_id()), "{}", second.body);
     assert_eq!(one(0).await.refusal(), (409, "not_failed"));
     assert_eq!(one(99).await.refusal(), (404, "execution_not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_that_try_one_execution_at_once_make_one_job() {
+    for desk in [Desk::new(), Desk::in_a_file()] {
+        let scene = Scene::set(&desk).await;
+        let before = desk.view.jobs(JobFilter::default()).await.unwrap().items.len();
+        let path = format!("/api/v1/executions/{}-1/retry", scene.running);
+
+        let request = || Request::post(&path).header("authorization", format!("Bearer {TOKEN}"));
+        let request = || request().body(Body::empty()).unwrap();
+        let tasks: Vec<_> = (0..20).map(|_| tokio::spawn(desk.router().oneshot(request()))).collect();
+        let answers = join_all(tasks).await.into_iter().map(|answer| answer.unwrap().unwrap());
+        let mut statuses: Vec<_> = answers.map(|answer| answer.status().as_u16()).collect();
+
+        statuses.sort_unstable();
+        assert_eq!(statuses, [vec![202], vec![409; 19]].concat());
+        assert_eq!(desk.view.jobs(JobFilter::default()).await.unwrap().items.len(), before + 1);
+    }
 }

@@ -1,0 +1,2 @@
+DROP INDEX beacon.jobs_by_state;
+DROP INDEX beacon.jobs_by_key;
