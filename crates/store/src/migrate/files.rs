@@ -37,9 +37,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 3,
         serves_from: 2,
-        name: "lists",
-        up: include_str!("../../../../migrations/postgres/0003_lists.up.sql"),
-        down: include_str!("../../../../migrations/postgres/0003_lists.down.sql"),
+        name: "lists_and_room",
+        up: include_str!("../../../../migrations/postgres/0003_lists_and_room.up.sql"),
+        down: include_str!("../../../../migrations/postgres/0003_lists_and_room.down.sql"),
     },
 ];
 

@@ -1,2 +1,3 @@
+ALTER TABLE beacon.executions SET (fillfactor = 60);
 DROP INDEX beacon.jobs_by_state;
 DROP INDEX beacon.jobs_by_key;
