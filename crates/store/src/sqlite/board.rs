@@ -129,13 +129,11 @@ pub(crate) fn endpoints(connection: &Connection) -> Result<Vec<EndpointStatus>, 
 
 /// See [`beacon_domain::Board::latencies`].
 pub(crate) fn latencies(connection: &Connection) -> Result<Vec<EndpointLatency>, Fault> {
-    // The attempt that ended an execution is its last one that was not late.
     const NEWEST: &str = "-- board::latencies
-        SELECT endpoints.id, (SELECT record ->> 'duration_s' FROM attempts
-            WHERE attempts.job = newest.job AND attempts.n = newest.n AND NOT late ORDER BY number DESC LIMIT 1)
-        FROM (SELECT job, n, answer IS NOT NULL AS answered FROM results ORDER BY job DESC, n DESC LIMIT ?1) AS newest
+        SELECT endpoints.id, newest.attempt ->> 'duration_s'
+        FROM (SELECT job, n, attempt, answer IS NOT NULL AS answered FROM results ORDER BY job DESC, n DESC LIMIT ?1) AS newest
         JOIN executions ON executions.job = newest.job AND executions.n = newest.n
-        JOIN endpoints ON endpoints.no = executions.endpoint WHERE answered";
+        JOIN endpoints ON endpoints.no = executions.endpoint WHERE answered AND newest.attempt IS NOT NULL";
     let mut query = connection.prepare_cached(NEWEST)?;
     let answers = query.query_map([EndpointLatency::MOST_LOOKED_AT], |row| {
         Ok((EndpointId::new(row.get::<_, String>(0)?), row.get::<_, Option<f64>>(1)?))
