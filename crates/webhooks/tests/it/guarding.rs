@@ -76,10 +76,11 @@ async fn a_name_that_answers_differently_the_second_time_leads_to_the_judged_add
     scene.written(1).await;
     let (first, asked) = (scene.log().await.remove(0), scene.names.asked.load(Ordering::SeqCst));
 
+    assert_eq!((first.last_status, asked), (Some(500), 1), "asked once, and connected to what was judged");
+
     scene.clock.advance(std::time::Duration::from_secs(6));
     scene.written(2).await;
 
-    assert_eq!((first.last_status, asked), (Some(500), 1), "asked once, and connected to what was judged");
     check_refused(&scene.log().await[0], "127.0.0.2");
     assert_eq!((judged.connections(), trapped.load(Ordering::SeqCst)), (1, 0));
 }
