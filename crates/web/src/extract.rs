@@ -9,6 +9,7 @@ use axum::{
 use beacon_domain::{ExecutionId, JobId};
 use http::{StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{api::App, error::ApiError, request_id::about};
 
@@ -41,8 +42,29 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
 
 /// Reads a body; what is wrong with it is told with line and column.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))
+    let error = match serde_json::from_slice(bytes) {
+        Ok(read) => return Ok(read),
+        Err(error) => error,
+    };
+    // JSON Schema counts 5.0 among the whole numbers.
+    let whole = serde_json::from_slice(bytes).map(whole).and_then(serde_json::from_value);
+    whole.map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))
+}
+
+/// The value with whole numbers written as such, as far as a double is exact.
+fn whole(value: Value) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(double) if number.is_f64() && double.fract() == 0.0 && double.abs() < EXACT => {
+                Value::from(double as i64)
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        other => other,
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for NamePath {

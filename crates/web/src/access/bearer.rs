@@ -52,10 +52,13 @@ pub(crate) async fn bearer(
     needed: Scope,
 ) -> Result<Caller, ApiError> {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(shown) = shown.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim) else {
+    // The scheme's case does not matter (RFC 9110, 11.1).
+    let scheme = shown.and_then(|value| value.split_once(' '));
+    let Some((_, shown)) = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
         let message = format!("send a token of the scope {needed} as `Authorization: Bearer …`");
         return Err(challenge("token_required", message));
     };
+    let shown = shown.trim();
     if app.api.operator.as_ref().is_some_and(|operator| operator.is(shown)) {
         return Ok(Caller::Operator);
     }

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use beacon_domain::{IdempotencyAsk, IdempotencyKey, Idempotent};
-use beacon_spec::{RequestParts, RequestSignature, Sha256Digest};
+use beacon_spec::{RequestParts, RequestSignature, Sha256Digest, VerifyError};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
@@ -42,10 +42,20 @@ pub(super) async fn signer(app: &App, parts: &Parts, body: &[u8]) -> Result<Call
         query: parts.uri.query().unwrap_or_default(),
         body: Sha256Digest::of(body),
     };
-    let key = signature.verify(&signed, app.api.keys.as_ref(), app.api.clock.now(), app.api.freshness())?;
+    let verified = signature.verify(&signed, app.api.keys.as_ref(), app.api.clock.now(), app.api.freshness());
+    let key = verified.map_err(refused)?;
     app.throttle.key(&key.public_key)?;
     keep_nonce(app, &key.public_key, signature.nonce()).await?;
     Ok(Caller::Key(key.kid))
+}
+
+fn refused(error: VerifyError) -> ApiError {
+    if !matches!(error, VerifyError::SignatureMismatch) {
+        return error.into();
+    }
+    let message = "the signature is not that of this request: its method, host with port, path, query and body are signed, \
+                   and a proxy must pass `host` on as it came";
+    ApiError::new(StatusCode::FORBIDDEN, error.code(), message)
 }
 
 /// A header that is there once. A second one could be what somebody else reads.
@@ -55,7 +65,7 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, ApiError> {
         (Some(value), None) => Ok(value),
         _ => {
             let message = "a signed request has each of the headers signature-input and signature once";
-            Err(ApiError::new(StatusCode::BAD_REQUEST, format!("missing_field:{name}"), message))
+            Err(ApiError::new(StatusCode::UNAUTHORIZED, format!("missing_field:{name}"), message))
         }
     }
 }

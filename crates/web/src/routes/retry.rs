@@ -99,19 +99,45 @@ async fn retry_failed(app: &Arc<App>, job: &JobSummary, steerer: &Steerer) -> Re
             "the job has not ended yet; wait, cancel it, or retry single executions",
         ));
     }
-    let next = JobId::derive(&job.key, &job.name, job.generation + 1);
-    if app.api.view.job(next).await?.is_some() {
-        return Err(retried(next));
-    }
-    let cells = failed_cells(app, job.id).await?;
-    if cells.is_empty() {
+    let failed = failed_cells(app, job.id).await?;
+    if failed.is_empty() {
         return Err(conflict("nothing_failed", "nothing failed or timed out in this job"));
     }
+    untried(app, job, failed.clone()).await?;
     steerer.caller.note(app, "job.retry", job.id.to_string(), None).await?;
-    let (spec, plan) = prepared(app, job.id, cells).await?;
-    match submitted(app, job, job.generation + 1, spec, plan).await? {
-        Some(retry) => Done::new(StatusCode::ACCEPTED, &retry),
-        None => Err(retried(next)),
+    for _ in 0..TRIES {
+        // Somebody else may have taken this generation just now, be it for the same executions.
+        let (generation, cells) = untried(app, job, failed.clone()).await?;
+        let (spec, plan) = prepared(app, job.id, cells).await?;
+        if let Some(retry) = submitted(app, job, generation, spec, plan).await? {
+            return Done::new(StatusCode::ACCEPTED, &retry);
+        }
+    }
+    Err(too_many_retries())
+}
+
+/// Those of a job's failed cells that no other job tries again, and the first generation that no job has. If there is none of
+/// them left it is a conflict.
+async fn untried(app: &App, job: &JobSummary, mut failed: Cells) -> Result<(u32, Cells), ApiError> {
+    let (mut generation, mut last) = (job.generation + 1, None);
+    while let Some(taken) = app.api.view.job(JobId::derive(&job.key, &job.name, generation)).await? {
+        if taken.retry_of == Some(job.id) {
+            let mut filter = CellFilter { limit: CELLS_AT_ONCE, ..CellFilter::default() };
+            loop {
+                let page = app.api.board.cells(taken.id, filter.clone()).await?;
+                for cell in page.items {
+                    failed.remove(&name(cell));
+                }
+                let Some(next) = page.next else { break };
+                filter.after = Some(next.parse().map_err(ApiError::internal)?);
+            }
+            last = Some(taken.id);
+        }
+        generation += 1;
+    }
+    match last {
+        Some(last) if failed.is_empty() => Err(retried(last)),
+        _ => Ok((generation, failed)),
     }
 }
 
@@ -136,7 +162,11 @@ async fn retry_one(app: &Arc<App>, job: &JobSummary, n: u32, steerer: &Steerer) 
             return Done::new(StatusCode::ACCEPTED, &retry);
         }
     }
-    Err(conflict("too_many_retries", "many retries of this job begin at once; try again in a second"))
+    Err(too_many_retries())
+}
+
+fn too_many_retries() -> ApiError {
+    conflict("too_many_retries", "many retries of this job begin at once; try again in a second")
 }
 
 /// The first generation from this one on that no job has. A job among those that have one may try this cell of `job` again

@@ -153,8 +153,8 @@ async fn headers_that_are_sent_twice_or_malformed_sign_nothing() {
     let alone = send(Request::post(&path).header("signature", "beacon=:AAAA:")).await;
     let odd = Request::post(&path).header("signature-input", "beacon=()").header("signature", "x");
 
-    assert_eq!(twice.refusal(), (400, "missing_field:signature"));
-    assert_eq!(alone.refusal(), (400, "missing_field:signature-input"));
+    assert_eq!(twice.refusal(), (401, "missing_field:signature"));
+    assert_eq!(alone.refusal(), (401, "missing_field:signature-input"));
     assert_eq!(send(odd).await.refusal(), (400, "invalid_field:signature-input"));
     assert_eq!(send(signed()).await.body["state"], "cancelled", "the refused ones left the nonce unused");
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use beacon_domain::{JobFilter, JobId};
+use beacon_testkit::{SpecBuilder, failed};
 use futures::future::join_all;
 use http::Request;
 use serde_json::json;
@@ -84,4 +85,21 @@ async fn twenty_that_try_one_execution_at_once_make_one_job() {
         assert_eq!(statuses, [vec![202], vec![409; 19]].concat());
         assert_eq!(desk.view.jobs(JobFilter::default()).await.unwrap().items.len(), before + 1);
     }
+}
+
+/// What one retry took is left out, and only that.
+#[tokio::test]
+async fn what_is_left_of_the_failed_ones_is_tried_after_one_of_them_was_tried_alone() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("two").questions(&["a?"]).regions(&["US", "EU"])).await;
+    for lease in desk.claim(&["us-east/m", "eu-west/m"]).await.leases {
+        desk.record(failed(&lease, desk.now())).await;
+    }
+    let one = desk.ask("POST", &format!("/api/v1/executions/{job}-0/retry"), TOKEN, "").await;
+
+    let (rest, nothing) = (retry(&desk, job).await, retry(&desk, job).await);
+
+    assert_eq!((one.status.as_u16(), rest.status.as_u16()), (202, 202), "{} {}", one.body, rest.body);
+    assert_eq!((&rest.body["executions"], &rest.body["generation"]), (&json!(1), &json!(2)));
+    assert_eq!(nothing.refusal(), (409, "already_retried"));
 }
