@@ -3,7 +3,7 @@
 use std::fs;
 
 use beacon_testkit::{Cluster, Script, ScriptedEndpoint, Step};
-use beacon_tests::{Deployment, Process, Simulator, between_looks};
+use beacon_tests::{Deployment, EIGHT_CELLS, Process, Simulator, between_looks};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -33,18 +33,6 @@ fn a_cancel_from_another_process_ends_the_run_drops_its_calls_and_tells_real_num
     assert_eq!(again["already_ended"], true);
     assert_eq!(simulator.count("calls"), 6, "nothing was dispatched after the cancel");
 }
-
-/// Eight calls at once, one in each.
-const EIGHT_CELLS: [(&str, &str); 8] = [
-    ("a", "us-east"),
-    ("a", "eu-west"),
-    ("b", "us-east"),
-    ("b", "eu-west"),
-    ("c", "us-east"),
-    ("c", "eu-west"),
-    ("d", "us-east"),
-    ("d", "eu-west"),
-];
 
 // S7
 #[test]

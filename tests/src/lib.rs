@@ -11,5 +11,5 @@ mod virtual_run;
 pub use deployment::{Deployment, Service, TOKEN};
 pub use process::{Finished, Process, beacon, between_looks, root};
 pub use receiver::{Receiver, Told};
-pub use simulator::Simulator;
+pub use simulator::{EIGHT_CELLS, Simulator};
 pub use virtual_run::virtual_run;

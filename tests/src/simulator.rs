@@ -11,6 +11,18 @@ use serde_json::Value;
 
 use crate::{Process, between_looks};
 
+/// Four models in two regions.
+pub const EIGHT_CELLS: [(&str, &str); 8] = [
+    ("a", "us-east"),
+    ("a", "eu-west"),
+    ("b", "us-east"),
+    ("b", "eu-west"),
+    ("c", "us-east"),
+    ("c", "eu-west"),
+    ("d", "us-east"),
+    ("d", "eu-west"),
+];
+
 /// Simulated endpoints; dropping it ends them.
 #[derive(Debug)]
 pub struct Simulator {

@@ -4,7 +4,7 @@ use std::{io::Write as _, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use beacon_boot::{Runtime, ServiceConfig};
-use beacon_domain::{ApiToken, AuditEntry, Operations, Scope, TokenSecret};
+use beacon_domain::{ApiToken, AuditEntry, COMMAND_LINE, Operations, Scope, TokenSecret};
 use beacon_spec::Timestamp;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -57,7 +57,6 @@ enum ScopeArg {
     Admin,
 }
 
-const COMMAND_LINE: &str = "command line";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_NAME: usize = 255;
 

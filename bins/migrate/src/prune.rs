@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use beacon_domain::{AuditEntry, AuditTrail, JobFilter, JobSummary, JobView};
+use beacon_domain::{AuditEntry, AuditTrail, COMMAND_LINE, JobFilter, JobSummary, JobView};
 use beacon_spec::Timestamp;
 use beacon_store::{PostgresOptions, PostgresStore};
 use clap::Args;
@@ -73,7 +73,7 @@ async fn remove(store: &PostgresStore, before: Timestamp, count: u32) -> anyhow:
     if count > 0 {
         let entry = AuditEntry {
             at: store.clock().now(),
-            who: "command line".to_owned(),
+            who: COMMAND_LINE.to_owned(),
             action: "jobs.prune".to_owned(),
             subject: format!("{count} jobs"),
             detail: Some(format!("ended before {before}")),

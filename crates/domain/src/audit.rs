@@ -22,6 +22,9 @@ pub trait AuditTrail: Send + Sync {
     async fn audit(&self, cursor: Option<String>, n: u32) -> Result<Page<AuditEntry>, StoreError>;
 }
 
+/// Who it was, when a deed was done by a command beside the API.
+pub const COMMAND_LINE: &str = "command line";
+
 /// One deed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {

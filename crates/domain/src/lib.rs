@@ -41,7 +41,7 @@ pub use answer::{Answer, Usage};
 pub use archive::SpecArchive;
 pub use attempt::AttemptRecord;
 pub use attendance::{Attendance, WorkerPresence};
-pub use audit::{AuditEntry, AuditTrail};
+pub use audit::{AuditEntry, AuditTrail, COMMAND_LINE};
 pub use backend::{Backend, CallContext, Checkpoint, CheckpointError, ProbeFinding, ProbeReport};
 pub use board::{Board, CellFilter, EndpointStatus, ExecutionLine};
 pub use call_error::{CallError, ErrorClass, ErrorCode, Stage};

@@ -4,21 +4,10 @@
 use std::{fs, process::ExitCode, time::Instant};
 
 use beacon_testkit::{Cluster, Sync};
-use beacon_tests::{Deployment, Process, Service, Simulator, TOKEN, between_looks};
+use beacon_tests::{Deployment, EIGHT_CELLS, Process, Service, Simulator, TOKEN, between_looks};
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
-/// Two of each limit from 1 to 4.
-const CELLS: [(&str, &str); 8] = [
-    ("a", "us-east"),
-    ("a", "eu-west"),
-    ("b", "us-east"),
-    ("b", "eu-west"),
-    ("c", "us-east"),
-    ("c", "eu-west"),
-    ("d", "us-east"),
-    ("d", "eu-west"),
-];
 const WORKERS: usize = 8;
 const LEASE: (&str, &str) = ("BEACON__WORKER__LEASE_S", "2");
 
@@ -78,7 +67,7 @@ fn site(cluster: &Cluster, endpoints: Endpoints) -> Site<'_> {
         let warm = endpoints.call_s * f64::from(limit);
         format!("capacity = {limit}\nwhen_full = \"reject\"\nwarm = {{ fixed_s = {warm:.3} }}")
     };
-    let simulator = Simulator::start_each(folder.path(), &CELLS, &behaviour, &endpoints.limit);
+    let simulator = Simulator::start_each(folder.path(), &EIGHT_CELLS, &behaviour, &endpoints.limit);
     let deployment = Deployment::new(cluster, folder.path(), &simulator.endpoints);
     Site { cluster, folder, simulator, deployment, endpoints, good: true }
 }
@@ -141,7 +130,7 @@ impl Site<'_> {
     fn above(&self) -> u32 {
         let stats = self.simulator.stats();
         let endpoints = stats["endpoints"].as_object().expect("the simulator counts by endpoint");
-        let above = CELLS.iter().enumerate().map(|(n, (model, region))| {
+        let above = EIGHT_CELLS.iter().enumerate().map(|(n, (model, region))| {
             let seen = endpoints[&format!("{region}/{model}")]["max_in_flight"].as_u64().unwrap_or(u64::MAX);
             u32::try_from(seen).unwrap_or(u32::MAX).saturating_sub((self.endpoints.limit)(n))
         });

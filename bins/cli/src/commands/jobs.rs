@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::bail;
 use beacon_boot::Access;
 use beacon_domain::{
-    Bound, CancelReason, Cancelled, CellView, EndpointId, JobFilter, JobSummary, JobView, Matrix, Progress,
-    StateCounts, Verdict, WaitReason,
+    Bound, COMMAND_LINE, CancelReason, Cancelled, CellView, EndpointId, JobFilter, JobSummary, JobView,
+    Matrix, Progress, StateCounts, Verdict, WaitReason,
 };
 use beacon_spec::Timestamp;
 use serde_json::json;
@@ -83,7 +83,7 @@ pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<Ex
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
     steer::note(&runtime, "job.cancel", &job.id).await?;
-    let reason = CancelReason::By(steer::COMMAND_LINE.to_owned());
+    let reason = CancelReason::By(COMMAND_LINE.to_owned());
     let cancelled = runtime.jobs.cancel(job.id, reason, runtime.clock.now()).await?;
     tell_cancelled(&job, &cancelled, as_json)
 }

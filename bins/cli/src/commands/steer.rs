@@ -3,15 +3,12 @@
 use std::process::ExitCode;
 
 use beacon_boot::{Access, Runtime};
-use beacon_domain::{AuditEntry, JobId, Steered};
+use beacon_domain::{AuditEntry, COMMAND_LINE, JobId, Steered};
 use beacon_spec::JobName;
 use serde_json::json;
 
 use super::{jobs::find, line};
 use crate::{args::OneJob, database, server};
-
-/// Who it was, when it was not the API.
-pub(crate) const COMMAND_LINE: &str = "command line";
 
 /// Stops claims of one job.
 pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {

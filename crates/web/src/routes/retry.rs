@@ -103,15 +103,15 @@ async fn retry_failed(app: &Arc<App>, job: &JobSummary, steerer: &Steerer) -> Re
     if failed.is_empty() {
         return Err(conflict("nothing_failed", "nothing failed or timed out in this job"));
     }
-    untried(app, job, failed.clone()).await?;
+    let (mut generation, mut cells) = untried(app, job, failed).await?;
     steerer.caller.note(app, "job.retry", job.id.to_string(), None).await?;
     for _ in 0..TRIES {
-        // Somebody else may have taken this generation just now, be it for the same executions.
-        let (generation, cells) = untried(app, job, failed.clone()).await?;
-        let (spec, plan) = prepared(app, job.id, cells).await?;
+        let (spec, plan) = prepared(app, job.id, cells.clone()).await?;
         if let Some(retry) = submitted(app, job, generation, spec, plan).await? {
             return Done::new(StatusCode::ACCEPTED, &retry);
         }
+        // Somebody else has just taken this generation, be it for the same executions.
+        (generation, cells) = untried(app, job, cells).await?;
     }
     Err(too_many_retries())
 }
@@ -122,16 +122,10 @@ async fn untried(app: &App, job: &JobSummary, mut failed: Cells) -> Result<(u32,
     let (mut generation, mut last) = (job.generation + 1, None);
     while let Some(taken) = app.api.view.job(JobId::derive(&job.key, &job.name, generation)).await? {
         if taken.retry_of == Some(job.id) {
-            let mut filter = CellFilter { limit: CELLS_AT_ONCE, ..CellFilter::default() };
-            loop {
-                let page = app.api.board.cells(taken.id, filter.clone()).await?;
-                for cell in page.items {
-                    failed.remove(&name(cell));
-                }
-                let Some(next) = page.next else { break };
-                filter.after = Some(next.parse().map_err(ApiError::internal)?);
-            }
-            last = Some(taken.id);
+            let taken_cells = cells_of(app, taken.id, CellFilter::default()).await?;
+            let before = failed.len();
+            failed.retain(|cell| !taken_cells.contains(cell));
+            last = if failed.len() < before { Some(taken.id) } else { last };
         }
         generation += 1;
     }
@@ -188,21 +182,13 @@ async fn free_generation(
 
 async fn has_cell(app: &App, job: JobId, cell: &CellName) -> Result<bool, ApiError> {
     let (question, model, region, _) = cell.clone();
-    let mut filter = CellFilter {
+    let filter = CellFilter {
         question: Some(question),
         model: Some(model),
         region: Some(region),
-        limit: CELLS_AT_ONCE,
         ..CellFilter::default()
     };
-    loop {
-        let page = app.api.board.cells(job, filter.clone()).await?;
-        if page.items.into_iter().any(|one| name(one) == *cell) {
-            return Ok(true);
-        }
-        let Some(next) = page.next else { return Ok(false) };
-        filter.after = Some(next.parse().map_err(ApiError::internal)?);
-    }
+    Ok(cells_of(app, job, filter).await?.contains(cell))
 }
 
 /// Writes the new job; nothing if another one has its generation.
@@ -248,14 +234,19 @@ async fn prepared(app: &Arc<App>, job: JobId, cells: Cells) -> Result<(VerifiedS
 }
 
 async fn failed_cells(app: &App, job: JobId) -> Result<Cells, ApiError> {
-    let (mut cells, mut after) = (Cells::new(), None);
+    let states = vec![ExecutionState::Failed, ExecutionState::TimedOut];
+    cells_of(app, job, CellFilter { states, ..CellFilter::default() }).await
+}
+
+/// The cells of a job that a filter takes, read in pages.
+async fn cells_of(app: &App, job: JobId, mut filter: CellFilter) -> Result<Cells, ApiError> {
+    let mut cells = Cells::new();
+    filter.limit = CELLS_AT_ONCE;
     loop {
-        let states = vec![ExecutionState::Failed, ExecutionState::TimedOut];
-        let filter = CellFilter { states, after, limit: CELLS_AT_ONCE, ..CellFilter::default() };
-        let page = app.api.board.cells(job, filter).await?;
+        let page = app.api.board.cells(job, filter.clone()).await?;
         cells.extend(page.items.into_iter().map(name));
         let Some(next) = page.next else { return Ok(cells) };
-        after = Some(next.parse().map_err(ApiError::internal)?);
+        filter.after = Some(next.parse().map_err(ApiError::internal)?);
     }
 }
 

@@ -7,24 +7,12 @@ use std::{
 
 use beacon_spec::{Profile, SignOptions, SigningKey, Timestamp, sign_spec};
 use beacon_testkit::Cluster;
-use beacon_tests::{Deployment, Service, Simulator};
+use beacon_tests::{Deployment, EIGHT_CELLS, Service, Simulator};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::hello::Hello;
-
-/// Four models in two regions.
-pub(crate) const CELLS: [(&str, &str); 8] = [
-    ("a", "us-east"),
-    ("a", "eu-west"),
-    ("b", "us-east"),
-    ("b", "eu-west"),
-    ("c", "us-east"),
-    ("c", "eu-west"),
-    ("d", "us-east"),
-    ("d", "eu-west"),
-];
 
 /// A place to run in.
 pub(crate) struct Site<'a> {
@@ -45,7 +33,7 @@ impl<'a> Site<'a> {
     /// Simulated endpoints, one for each cell, and services for them that trust this site's key.
     pub(crate) fn deployment(&self, behaviour: &str) -> (Simulator, Deployment) {
         let folder = self.folder.path();
-        let simulator = Simulator::start(folder, &CELLS, behaviour);
+        let simulator = Simulator::start(folder, &EIGHT_CELLS, behaviour);
         let deployment = Deployment::new(self.cluster, folder, &simulator.endpoints);
         let ring = json!([{ "kid": "bench", "public_key": self.key.public_key_base64() }]);
         fs::write(folder.join("keys.json"), ring.to_string()).expect("the folder is writable");
