@@ -95,6 +95,16 @@ impl Simulator {
         std::fs::write(&self.endpoints, through).expect("the folder is writable");
     }
 
+    /// Lets the endpoints file say how many seconds a call may go on that nobody waits for; without this, none.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn linger(&self, seconds: f64) {
+        let direct = std::fs::read_to_string(&self.endpoints).expect("it was written");
+        let lingering = direct.replace(LINGERS, &format!("linger_s = {seconds:?}"));
+        std::fs::write(&self.endpoints, lingering).expect("the folder is writable");
+    }
+
     /// What it has seen and done.
     ///
     /// # Panics
@@ -127,6 +137,9 @@ impl Simulator {
     }
 }
 
+/// Faults are mended at once: what a test waits for is not the end of calls that nobody waits for.
+const LINGERS: &str = "linger_s = 0.0";
+
 fn endpoints_of(addr: &str, cells: &[(&str, &str)], limit: &dyn Fn(usize) -> u32) -> String {
     let mut text = String::new();
     for (n, (model, region)) in cells.iter().enumerate() {
@@ -134,7 +147,8 @@ fn endpoints_of(addr: &str, cells: &[(&str, &str)], limit: &dyn Fn(usize) -> u32
         writeln!(
             text,
             "[[endpoint]]\nprovider = \"modal-web\"\nmodel = \"{model}\"\nregion = \"{region}\"\n\
-             inference_url = \"http://{addr}/e/{region}~{model}/\"\ncold_probe = false\nlimit = {limit}"
+             inference_url = \"http://{addr}/e/{region}~{model}/\"\ncold_probe = false\nlimit = {limit}\n\
+             {LINGERS}"
         )
         .expect("writing to a string cannot fail");
     }

@@ -76,12 +76,12 @@ fn entry(endpoint: &SimEndpoint, addr: SocketAddr) -> anyhow::Result<String> {
     let warm_s = match endpoint.warm {
         Warm::FixedS(mean_s) | Warm::Normal { mean_s, .. } | Warm::Exponential { mean_s } => mean_s,
     };
-    let url = format!("http://{addr}/e/{}/", endpoint.slug());
+    let (linger_s, url) = (endpoint.longest_s(), format!("http://{addr}/e/{}/", endpoint.slug()));
     // What never is cold needs no call that goes ahead alone.
     let probe = if cold_s > 0.0 { "" } else { "cold_probe = false\n" };
     Ok(format!(
         "\n[[endpoint]]\nid = {id}\nprovider = \"modal-web\"\nmodel = {model}\nregion = \"{region}\"\n\
-         limit = {limit}\ninference_url = \"{url}\"\nhealth_url = \"{url}health\"\nmodels_url = \"{url}models\"\n\
+         limit = {limit}\nlinger_s = {linger_s:?}\ninference_url = \"{url}\"\nhealth_url = \"{url}health\"\nmodels_url = \"{url}models\"\n\
          timing = {{ cold_s = {cold_s:?}, warm_s = {warm_s:?} }}\n{probe}"
     ))
 }

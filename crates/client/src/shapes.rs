@@ -253,6 +253,7 @@ impl From<OnEndpoint> for EndpointView {
             bound: None,
             limit: None,
             in_flight: on.counts.running,
+            abandoned: 0,
         }
     }
 }

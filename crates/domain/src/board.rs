@@ -102,8 +102,10 @@ pub struct EndpointStatus {
     pub bound: Option<Bound>,
     /// Its limit as last used, if known.
     pub limit: Option<u32>,
-    /// Live leases.
+    /// What counts against its limit: live leases and abandoned calls.
     pub in_flight: u32,
+    /// Of these, calls that nobody waits for any more and that may still run there.
+    pub abandoned: u32,
     /// Executions that may be claimed or wait for a retry, counted up to [`EndpointStatus::MOST_WAITING`].
     pub waiting: u32,
 }

@@ -147,6 +147,13 @@ impl CallError {
     pub const fn class(&self) -> ErrorClass {
         self.code.class()
     }
+
+    /// Whether the endpoint may still be working on the call, since nothing that came from it says that it is not (S1).
+    #[must_use]
+    pub const fn may_still_run(&self) -> bool {
+        let sent = matches!(self.stage, Stage::Request | Stage::ResultUrl | Stage::Body);
+        sent && !self.surely_not_started && self.code.leaves_the_call_running()
+    }
 }
 
 impl ErrorCode {
@@ -175,6 +182,43 @@ impl ErrorCode {
             | Self::ModelMismatch => ErrorClass::Protocol,
             Self::SpendLimit | Self::BudgetExhausted => ErrorClass::SpendLimit,
             Self::EndpointFailed | Self::Preempted | Self::Internal => ErrorClass::Internal,
+        }
+    }
+}
+
+impl ErrorCode {
+    /// Whether it says that we stopped waiting, and not that the endpoint stopped working.
+    const fn leaves_the_call_running(self) -> bool {
+        match self {
+            Self::AttemptTimeout
+            | Self::Cancelled
+            | Self::ConnectionLost
+            | Self::GatewayFailed
+            | Self::BadRedirect
+            | Self::TooManyRedirects
+            | Self::Internal => true,
+            Self::Throttled
+            | Self::Overloaded
+            | Self::ConnectRefused
+            | Self::DnsFailed
+            | Self::TlsFailed
+            | Self::EndpointStopped
+            | Self::ProviderTimeout
+            | Self::ProviderCancelled
+            | Self::Unauthorized
+            | Self::RejectedInput
+            | Self::UnknownModel
+            | Self::RejectedRequest
+            | Self::MalformedAnswer
+            | Self::AnswerTooLarge
+            | Self::RegionMismatch
+            | Self::ModelMismatch
+            | Self::ResultExpired
+            | Self::SpendLimit
+            | Self::EndpointFailed
+            | Self::Preempted
+            | Self::BudgetExhausted
+            | Self::DeadlinePassed => false,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Claim {
     pub at_most: u32,
     /// How long the leases last.
     pub lease: Duration,
+    /// The longest that one call may take. An abandoned call that can be found again counts so long, unless it is.
+    pub longest_call: Duration,
     /// The most that may be spent per UTC day, if capped.
     pub day_budget: Option<DayBudget>,
     /// The caller's time.
@@ -35,12 +37,14 @@ pub struct Room {
     pub endpoint: EndpointId,
     /// The most leases wanted for it now.
     pub free: u32,
-    /// Its limit: live leases over all workers never exceed it, unless an operator has set another one.
+    /// Its limit: live leases and abandoned calls over all workers never exceed it, unless an operator has set another one.
     pub limit: u32,
     /// The highest limit that an operator may set.
     pub most: u32,
     /// The account it belongs to, if that is limited.
     pub account: Option<AccountId>,
+    /// How long the endpoint may go on with an abandoned call.
+    pub linger: Duration,
     /// What this worker sees of it; stored so that views can say why executions wait (S11).
     pub gate: Gate,
 }

@@ -55,6 +55,9 @@ pub struct EndpointInfo {
     pub limit: u32,
     /// The highest limit that an operator may set at run time; at least `limit`.
     pub max_limit: u32,
+    /// How long it may go on with a call after we left it, by a cancel, a time limit or the end of a worker. The call counts
+    /// against every limit until then (S1).
+    pub linger: Duration,
     /// The account that pays, if it shares a limit with others.
     pub account: Option<AccountId>,
     /// Whether the first call after a pause goes alone (S8).
@@ -77,6 +80,7 @@ impl EndpointInfo {
             region,
             limit: 1,
             max_limit: 1,
+            linger: Duration::ZERO,
             account: None,
             cold_probe: false,
             adaptive: None,

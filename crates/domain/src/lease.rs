@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use beacon_spec::{QuestionId, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, CallRequest, EndpointId, ExecutionId, SpanId};
+use crate::{AttemptId, CallError, CallRequest, EndpointId, ExecutionId, SpanId};
 
 /// What proves the right to write about an execution: the fencing token grows with every claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +77,23 @@ impl Lease {
     #[must_use]
     pub fn span(&self) -> SpanId {
         SpanId::of_claim(self.attempt_id(), self.key.token)
+    }
+}
+
+/// What a lease that is given back leaves at its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// Nothing: no call was made, or it has ended.
+    NoCall,
+    /// A call that nobody waits for any more, and that may still run.
+    Abandoned,
+}
+
+impl Parting {
+    /// What an attempt leaves that ended in this way.
+    #[must_use]
+    pub fn after(error: Option<&CallError>) -> Self {
+        if error.is_some_and(CallError::may_still_run) { Self::Abandoned } else { Self::NoCall }
     }
 }
 

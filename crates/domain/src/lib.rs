@@ -54,7 +54,7 @@ pub use idempotency::{IdempotencyAsk, IdempotencyKey, IdempotencyLog, Idempotent
 pub use ids::{AttemptId, ExecutionId, JobId, JobIdError, WorkerId};
 pub use job::{BatchState, Batching, EndReason, JobState, Verdict};
 pub use latency::EndpointLatency;
-pub use lease::{Lease, LeaseKey, LossReason, Renewed, ResumeToken};
+pub use lease::{Lease, LeaseKey, LossReason, Parting, Renewed, ResumeToken};
 pub use operations::Operations;
 pub use outage::{Outage, Outages};
 pub use overrides::{EndpointControl, EndpointOverride, ExpiredLease, Stuck, StuckAsk};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beacon_spec::{QuestionId, Receipt, Timestamp};
 
-use crate::{Answer, AttemptRecord, CallError, EndReason, JobId, JobState, LeaseKey, StateCounts};
+use crate::{Answer, AttemptRecord, CallError, EndReason, JobId, JobState, LeaseKey, Parting, StateCounts};
 
 /// What is to be written about one attempt.
 #[derive(Debug, Clone)]
@@ -15,6 +15,14 @@ pub struct Recording {
     pub attempt: AttemptRecord,
     /// What becomes of the execution.
     pub outcome: Outcome,
+}
+
+impl Recording {
+    /// What the attempt leaves at its endpoint.
+    #[must_use]
+    pub fn parting(&self) -> Parting {
+        Parting::after(self.attempt.error.as_ref())
+    }
 }
 
 /// What becomes of an execution after an attempt.

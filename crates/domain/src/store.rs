@@ -7,7 +7,7 @@ use beacon_spec::{Close, Quota, Sha256Digest, Timestamp, VerifiedSpec};
 
 use crate::{
     Claim, Claimed, EndReason, ExecutionId, ExecutionRecord, Failure, JobFilter, JobId, JobState, JobSummary,
-    LeaseKey, Matrix, Page, Plan, Progress, QuotaExceeded, Reaped, RecordReport, Recording, Renewed,
+    LeaseKey, Matrix, Page, Parting, Plan, Progress, QuotaExceeded, Reaped, RecordReport, Recording, Renewed,
     ResumeToken,
 };
 
@@ -58,8 +58,8 @@ pub trait JobStore: Send + Sync {
 #[async_trait]
 pub trait WorkQueue: Send + Sync {
     /// Leases executions that are ready, fairly over keys and jobs, within every limit (S1, S4). For each endpoint
-    /// an earlier question goes first. Executions with a resume token are ready as any other. A claim sees what is being
-    /// recorded through this port when it is asked for.
+    /// an earlier question goes first; before it go executions whose abandoned call still runs, which take no other slot.
+    /// A claim sees what is being recorded through this port when it is asked for.
     ///
     /// # Errors
     /// The store cannot be reached.
@@ -90,11 +90,20 @@ pub trait WorkQueue: Send + Sync {
 
     /// Gives leases back unused: no attempt is counted, resume tokens stay (L3). A lease that was lost to a cancel or to
     /// a deadline counts against every limit until it is given back, recorded late, or expired, because its call may
-    /// still run (S1); giving it back frees its slot and is not counted in the answer.
+    /// still run (S1); giving it back is not counted in the answer.
+    ///
+    /// A call that is abandoned goes on counting after that: as long as its endpoint may go on with it, or, where it has a
+    /// resume token, until a claim re-attaches to it, which takes no other slot. The same holds for calls that were recorded
+    /// with an error that leaves them running, and for those whose lease expired.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError>;
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError>;
 
     /// Returns at most `n` expired leases to the queue, and ends the jobs whose deadline has passed (L7).
     ///

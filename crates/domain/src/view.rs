@@ -251,8 +251,11 @@ pub struct EndpointView {
     pub bound: Option<Bound>,
     /// Its limit as last used, if known.
     pub limit: Option<u32>,
-    /// Live leases over all jobs.
+    /// What counts against its limit, over all jobs: live leases and abandoned calls.
     pub in_flight: u32,
+    /// Of these, calls that nobody waits for any more and that may still run there.
+    #[serde(default)]
+    pub abandoned: u32,
 }
 
 /// One execution with everything that is known of it.

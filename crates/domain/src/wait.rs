@@ -53,6 +53,11 @@ pub enum WaitReason {
         /// Which.
         bound: Bound,
     },
+    /// Calls that nobody waits for any more, and that may still run at the endpoint: they hold slots until then.
+    Abandoned {
+        /// How many.
+        calls: u32,
+    },
     /// Nothing but a worker that looks.
     Worker,
 }
@@ -87,6 +92,9 @@ impl WaitReason {
             (Some(Gate::Throttled { until }), _) if until > now => Self::Throttled { until },
             (Some(Gate::Broken { until }), _) if until > now => Self::Breaker { until },
             (Some(Gate::Cold), _) if endpoint.in_flight > 0 => Self::ColdProbe,
+            (_, Some(Bound::Endpoint)) if endpoint.abandoned > 0 => {
+                Self::Abandoned { calls: endpoint.abandoned }
+            }
             (_, Some(bound)) => Self::Limit { bound },
             (_, None) if endpoint.limit.is_some_and(|limit| endpoint.in_flight >= limit) => {
                 Self::Limit { bound: Bound::Endpoint }
@@ -128,6 +136,7 @@ mod tests {
             bound,
             limit: Some(1),
             in_flight,
+            abandoned: 0,
         }
     }
 
@@ -154,6 +163,8 @@ mod tests {
         check(&queued(None), Some(&capped), Some(WaitReason::Limit { bound: Bound::DayBudget }));
         let full = endpoint(Gate::Open, None, 1);
         check(&queued(None), Some(&full), Some(WaitReason::Limit { bound: Bound::Endpoint }));
+        let left = EndpointView { abandoned: 2, ..endpoint(Gate::Open, Some(Bound::Endpoint), 2) };
+        check(&queued(None), Some(&left), Some(WaitReason::Abandoned { calls: 2 }));
         for state in [ExecutionState::Running, ExecutionState::Completed, ExecutionState::Unsupported] {
             check(&cell(state, None), Some(&full), None);
         }

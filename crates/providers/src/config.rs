@@ -133,6 +133,12 @@ pub struct EndpointConfig {
     /// The highest limit that an operator may set at run time; `limit` unless given.
     #[serde(default)]
     pub max_limit: Option<u32>,
+    /// How many seconds it may go on with a call after we left it: by a cancel, a time limit, a lost connection or the end of
+    /// a worker. The call counts against every limit until then. 120 unless given for `modal-web`, which cancels the
+    /// call of a caller that hung up within two minutes (<https://modal.com/docs/guide/function-invocation-methods>), and 10
+    /// for `openai`, whose servers notice it at once unless the caller's machine vanished.
+    #[serde(default)]
+    pub linger_s: Option<f64>,
     /// The account that pays.
     #[serde(default)]
     pub account: Option<String>,
@@ -223,11 +229,22 @@ impl EndpointConfig {
             region: self.region,
             limit: self.limit,
             max_limit: self.highest_limit(),
+            linger: seconds(self.linger_s.unwrap_or(self.provider.linger_s())),
             account: self.account.as_deref().map(AccountId::new),
             cold_probe: self.cold_probe.unwrap_or(self.provider == Provider::ModalWeb),
             adaptive: self.adaptive.map(|adaptive| (adaptive.floor, adaptive.ceiling)),
             price_micros_per_s: self.price_micros_per_s,
             timing: self.timing.map(|t| Timing { cold: seconds(t.cold_s), warm: seconds(t.warm_s) }),
+        }
+    }
+}
+
+impl Provider {
+    /// How long an endpoint may go on with a call after we left it, if nobody says.
+    const fn linger_s(self) -> f64 {
+        match self {
+            Self::ModalWeb => 120.0,
+            Self::OpenAi => 10.0,
         }
     }
 }

@@ -26,10 +26,10 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 pub(crate) enum Called {
     /// With something to record, and what the call taught about the endpoint, if there was one.
     Ended(Box<Recording>, Option<Result<(), CallError>>),
-    /// The lease was lost meanwhile; a late answer is still worth keeping, a dropped call is not.
-    Dropped,
-    /// We were asked to stop, or came too late to call at all; the lease goes back.
-    Aborted,
+    /// The lease was lost, or we were asked to stop. The call was dropped, and may still run at its endpoint.
+    Left,
+    /// We came too late to call at all; the lease goes back.
+    NotMade,
 }
 
 /// When a call was dispatched, on both clocks.
@@ -50,7 +50,7 @@ pub(crate) async fn execute(
     let dispatch = Dispatch { date: ports.clock.now(), monotonic: ports.clock.monotonic() };
     if dispatch.date >= lease.expires_at {
         // The claim's answer came too late, or this process stood still: somebody else may have the execution by now.
-        return Called::Aborted;
+        return Called::NotMade;
     }
     if let Err(error) = may_start(options, lease, dispatch.date) {
         let attempt = attempt(ports, lease, &dispatch, &Err(error.clone()), 0);
@@ -66,12 +66,12 @@ pub(crate) async fn execute(
         biased;
         // An answer that is there is kept, whatever else has happened.
         result = backend.call(&lease.request, &context).instrument(spans::call()) => result,
-        () = held.lost.cancelled() => return Called::Dropped,
-        () = abort => return Called::Aborted,
+        () = held.lost.cancelled() => return Called::Left,
+        () = abort => return Called::Left,
     };
     let stopped = result.as_ref().is_err_and(|error| error.class() == ErrorClass::Cancelled);
     if stopped && held.lost.is_cancelled() {
-        return Called::Dropped;
+        return Called::Left;
     }
     let attempt = attempt(ports, lease, &dispatch, &result, backend.describe().price_micros_per_s);
     let learned = Some(result.as_ref().map(|_| ()).map_err(Clone::clone));

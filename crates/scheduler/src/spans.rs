@@ -47,7 +47,7 @@ pub(crate) const fn outcome(called: &Called) -> &'static str {
             Outcome::TimedOut { .. } => "timed_out",
             Outcome::Retry { .. } => "retry",
         },
-        Called::Dropped => "dropped",
-        Called::Aborted => "given_back",
+        Called::Left => "left",
+        Called::NotMade => "given_back",
     }
 }

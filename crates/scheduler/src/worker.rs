@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use beacon_domain::{
-    AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, StoreError, Topic, Wakeup, WorkerId,
+    AccountLimit, Backend, Claim, Claimed, EndpointId, Lease, Monotonic, Parting, StoreError, Topic, Wakeup,
+    WorkerId,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span, warn};
@@ -104,6 +105,7 @@ impl Worker {
             global_limit: self.options.global_limit,
             at_most: slots,
             lease: self.options.lease,
+            longest_call: self.options.timeouts.attempt,
             day_budget: self.options.day_budget,
             now: now.date,
         };
@@ -173,8 +175,9 @@ impl Worker {
                     .instrument(spans::record())
                     .await;
             }
-            // The call is gone: a lease that was lost to a cancel or a deadline frees its slot now.
-            Called::Dropped | Called::Aborted => self.give_back(lease).await,
+            // What was left may still run: the store keeps the slot as long as the endpoint may need it.
+            Called::Left => self.give_back(lease, Parting::Abandoned).await,
+            Called::NotMade => self.give_back(lease, Parting::NoCall).await,
         }
     }
 
@@ -190,8 +193,9 @@ impl Worker {
         }
     }
 
-    async fn give_back(&self, lease: &Lease) {
-        if let Err(error) = self.ports.queue.give_back(vec![lease.key], self.ports.clock.now()).await {
+    async fn give_back(&self, lease: &Lease, parting: Parting) {
+        let given = self.ports.queue.give_back(vec![lease.key], parting, self.ports.clock.now());
+        if let Err(error) = given.await {
             let execution = lease.key.execution;
             warn!(job = %execution.job, %execution, "cannot give a lease back, it will run out: {}", Chain(&error));
         }

@@ -151,6 +151,7 @@ fn describe(config: &SimEndpoint) -> EndpointInfo {
         region: config.region,
         limit: config.capacity,
         max_limit: config.capacity,
+        linger: seconds(config.longest_s()),
         account: None,
         cold_probe: false,
         adaptive: None,

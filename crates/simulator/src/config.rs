@@ -152,6 +152,17 @@ impl SimEndpoint {
         }
     }
 
+    /// What hardly any call takes longer than, in seconds: it is worked on to its end also when nobody waits for it any more.
+    #[must_use]
+    pub fn longest_s(&self) -> f64 {
+        self.cold_s
+            + match self.warm {
+                Warm::FixedS(s) => s,
+                Warm::Normal { mean_s, sd_s } => mean_s + 4.0 * sd_s,
+                Warm::Exponential { mean_s } => 10.0 * mean_s,
+            }
+    }
+
     /// The id as one path segment: `/` becomes `~`, other unsafe characters become `_`.
     #[must_use]
     pub fn slug(&self) -> String {

@@ -74,6 +74,11 @@ pub(crate) struct SharedRoom {
 }
 
 impl SharedRoom {
+    /// A lease was given for a call that runs already.
+    pub(crate) fn reattach(&mut self) {
+        self.worker = self.worker.saturating_sub(1);
+    }
+
     /// So many leases were given.
     pub(crate) fn take(&mut self, leases: u32) {
         self.worker = self.worker.saturating_sub(leases);

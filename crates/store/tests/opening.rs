@@ -66,6 +66,9 @@ async fn what_a_file_of_the_second_schema_recorded_stays_as_it_was() {
         INSERT INTO old SELECT job, n, answer, error, receipt, receipt_hash FROM results;
         DROP TABLE results;
         ALTER TABLE old RENAME TO results;
+        DROP TABLE abandoned;
+        ALTER TABLE endpoints DROP COLUMN linger;
+        ALTER TABLE endpoints DROP COLUMN longest_call;
         PRAGMA user_version = 2";
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("beacon.db");

@@ -57,6 +57,9 @@ pub fn accept(spec: VerifiedSpec, batching: Batching, now: Timestamp) -> Accepta
     }
 }
 
+/// The longest that a call takes, in claims of these builders.
+pub const LONGEST_CALL: Duration = Duration::from_secs(900);
+
 /// A claim of up to `limit` on each of these endpoints, for [`LEASE`].
 #[must_use]
 pub fn claim(endpoints: &[&str], limit: u32, now: Timestamp) -> Claim {
@@ -66,6 +69,7 @@ pub fn claim(endpoints: &[&str], limit: u32, now: Timestamp) -> Claim {
         limit,
         most: limit,
         account: None,
+        linger: Duration::ZERO,
         gate: Gate::Open,
     };
     Claim {
@@ -75,6 +79,7 @@ pub fn claim(endpoints: &[&str], limit: u32, now: Timestamp) -> Claim {
         global_limit: None,
         at_most: u32::MAX,
         lease: LEASE,
+        longest_call: LONGEST_CALL,
         day_budget: None,
         now,
     }

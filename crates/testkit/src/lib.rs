@@ -14,7 +14,7 @@ mod scripted;
 mod specs;
 
 pub use builders::{
-    LEASE, accept, claim, completed, completed_at_cost, endpoint_of, failed, retry, timed_out,
+    LEASE, LONGEST_CALL, accept, claim, completed, completed_at_cost, endpoint_of, failed, retry, timed_out,
 };
 pub use clock::ManualClock;
 #[cfg(unix)]

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     watched: Gauge,
     store_up: Gauge,
     in_flight: Family<OfEndpoint, Gauge>,
+    abandoned: Family<OfEndpoint, Gauge>,
     waiting: Family<OfEndpoint, Gauge>,
     limit: Family<OfEndpoint, Gauge>,
     gates: Family<AtGate, Gauge>,
@@ -78,6 +79,7 @@ impl Metrics {
             watched: Gauge::default(),
             store_up: Gauge::default(),
             in_flight: Family::default(),
+            abandoned: Family::default(),
             waiting: Family::default(),
             limit: Family::default(),
             gates: Family::default(),
@@ -89,8 +91,10 @@ impl Metrics {
         registry.register("event_streams", "Event streams that are open", metrics.streams.clone());
         registry.register("watched_jobs", "Jobs that event streams watch", metrics.watched.clone());
         registry.register("store_up", "1 if the store answered this scrape", metrics.store_up.clone());
-        let in_flight = "Live leases of an endpoint, over all processes";
+        let in_flight = "Live leases and abandoned calls of an endpoint, over all processes";
         registry.register("endpoint_in_flight", in_flight, metrics.in_flight.clone());
+        let abandoned = "Calls that nobody waits for any more and that may still run at an endpoint";
+        registry.register("endpoint_abandoned", abandoned, metrics.abandoned.clone());
         let waiting = "Executions that wait for an endpoint, counted up to 10000";
         registry.register("endpoint_waiting", waiting, metrics.waiting.clone());
         registry.register("endpoint_limit", "An endpoint's limit as last used", metrics.limit.clone());
@@ -108,6 +112,7 @@ impl Metrics {
     fn endpoint(&self, status: &EndpointStatus) {
         let of = OfEndpoint { endpoint: status.endpoint.to_string() };
         self.in_flight.get_or_create(&of).set(status.in_flight.into());
+        self.abandoned.get_or_create(&of).set(status.abandoned.into());
         self.waiting.get_or_create(&of).set(status.waiting.into());
         if let Some(limit) = status.limit {
             self.limit.get_or_create(&of).set(limit.into());

@@ -2,6 +2,7 @@
 //! runs out of disk. Whatever it is: nothing recorded is lost, nothing is recorded twice, no call is paid for again that can
 //! be found again, and the job ends in a stated time.
 
+mod abandoned;
 mod cuts;
 mod disk;
 mod kills;
@@ -46,18 +47,18 @@ impl Scene {
 
     /// The same, with endpoints that take so many calls at a time.
     fn with_limit(behaviour: &str, limit: u32) -> Self {
-        Self::on(Cluster::shared(), behaviour, limit)
+        Self::on(Cluster::shared(), &format!("capacity = {limit}\n{behaviour}"), limit)
     }
 
     /// The same on a cluster of its own, which ends with this process.
     fn on_its_own(cluster: Cluster, behaviour: &str) -> Self {
-        Self::on(Box::leak(Box::new(cluster)), behaviour, 1)
+        Self::on(Box::leak(Box::new(cluster)), &format!("capacity = 1\n{behaviour}"), 1)
     }
 
     fn on(cluster: &'static Cluster, behaviour: &str, limit: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let behaviour = format!("capacity = {limit}\n{behaviour}");
-        let simulator = Simulator::start_each(folder.path(), &SIX_CELLS, &|_| behaviour.clone(), &|_| limit);
+        let behaviour = |_| behaviour.to_owned();
+        let simulator = Simulator::start_each(folder.path(), &SIX_CELLS, &behaviour, &|_| limit);
         let calls = Proxy::to(simulator.addr()).unwrap();
         simulator.lead_through(calls.addr());
         let database = Proxy::to(cluster.socket_file()).unwrap();

@@ -85,7 +85,7 @@ fn stalled_after(scene: &Scene, statement: &str) -> (Service, String) {
 #[test]
 fn a_worker_that_stalls_in_the_middle_of_a_claim_does_not_stop_the_others_for_long() {
     let scene = Scene::new("warm = { fixed_s = 0.1 }\nwhen_full = \"reject\"");
-    let (stalled, job) = stalled_after(&scene, "room::lock_endpoints");
+    let (stalled, job) = stalled_after(&scene, "endpoint::lock");
 
     let other = scene.worker();
     scene.ends_whole(&job, 12);

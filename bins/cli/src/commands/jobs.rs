@@ -213,6 +213,9 @@ fn explain(reason: WaitReason, cell: &CellView) -> String {
         WaitReason::ColdProbe => format!("for the first answer of {endpoint}, which is cold"),
         WaitReason::Throttled { until } => format!("for {endpoint}, which asked for a pause until {until}"),
         WaitReason::Breaker { until } => format!("for {endpoint}, which keeps failing, until {until}"),
+        WaitReason::Abandoned { calls } => {
+            format!("for {endpoint}, where {calls} calls may still run that nobody waits for any more")
+        }
         WaitReason::Limit { bound: Bound::Endpoint } => format!("for {endpoint}, which is at its limit"),
         WaitReason::Limit { bound: Bound::Drain } => format!("for {endpoint}, which is drained"),
         WaitReason::Limit { bound: Bound::Account } => {

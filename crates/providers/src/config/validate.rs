@@ -8,6 +8,8 @@ use super::{AuthConfig, ConfigError, EndpointConfig, EndpointsFile, HttpVersion,
 
 /// A thousand dollars.
 const MOST_MICROS_PER_S: u64 = 1_000_000_000;
+/// A day.
+const MOST_LINGER_S: f64 = 86_400.0;
 /// Thirty years.
 const MOST_SECONDS: f64 = 1e9;
 
@@ -133,6 +135,10 @@ impl EndpointConfig {
         let is_time = |seconds: f64| (0.0..=MOST_SECONDS).contains(&seconds);
         if self.timing.is_some_and(|timing| !is_time(timing.cold_s) || !is_time(timing.warm_s)) {
             return self.fail("timing", "must be seconds from 0 to 1000000000; correct cold_s and warm_s");
+        }
+        if self.linger_s.is_some_and(|seconds| !(0.0..=MOST_LINGER_S).contains(&seconds)) {
+            return self
+                .fail("linger_s", "must be seconds from 0 to 86400; leave it out for the provider's own");
         }
         if self.price_micros_per_s > MOST_MICROS_PER_S {
             return self.fail(

@@ -211,6 +211,7 @@ impl EndpointGate {
             limit: self.info.limit,
             most: self.info.max_limit.max(self.info.limit),
             account: self.info.account.clone(),
+            linger: self.info.linger,
             gate,
         }
     }

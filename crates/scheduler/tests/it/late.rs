@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Batching, Claim, Claimed, JobState, LeaseKey, Reaped, RecordReport, Recording, Renewed, ResumeToken,
-    StoreError, WorkQueue,
+    Batching, Claim, Claimed, JobState, LeaseKey, Parting, Reaped, RecordReport, Recording, Renewed,
+    ResumeToken, StoreError, WorkQueue,
 };
 use beacon_spec::{Region, Timestamp};
 use beacon_testkit::SpecBuilder;
@@ -54,8 +54,13 @@ impl WorkQueue for Late {
         self.inner.record(recordings, now).await
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.inner.give_back(leases, not_before).await
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.inner.give_back(leases, parting, now).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {

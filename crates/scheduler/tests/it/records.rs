@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Accepted, Batching, Claim, Claimed, JobState, LeaseKey, Reaped, RecordReport, Recording, Renewed,
-    ResumeToken, StoreError, Timing, WorkQueue,
+    Accepted, Batching, Claim, Claimed, JobState, LeaseKey, Parting, Reaped, RecordReport, Recording,
+    Renewed, ResumeToken, StoreError, Timing, WorkQueue,
 };
 use beacon_scheduler::{PlanOptions, Stop, Submission, Unserved, plan, submit};
 use beacon_spec::{MerkleRoot, Region, Timestamp};
@@ -102,8 +102,13 @@ impl WorkQueue for Down {
         Err(Flaky::down())
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.0.give_back(leases, not_before).await
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.0.give_back(leases, parting, now).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {
@@ -157,8 +162,13 @@ impl WorkQueue for Flaky {
         }
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.inner.give_back(leases, not_before).await
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.inner.give_back(leases, parting, now).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {

@@ -60,7 +60,8 @@ async fn trouble<S: Store + 'static>(site: &Site<S>, process: &Process, who: Who
         if !strikes || process.life.is_frozen() {
             continue;
         }
-        let fault = *dice.pick(&[Fault::CrashAtRandom, Fault::Pause, Fault::Shutdown, Fault::ClockJump]);
+        let all = [Fault::CrashAtRandom, Fault::Shutdown, Fault::Pause, Fault::ClockJump];
+        let fault = *dice.pick(if site.scenario.processes.only_ends { &all[..2] } else { &all });
         site.faults.count(fault);
         let name = match fault {
             Fault::CrashAtRandom => "crash",

@@ -87,6 +87,7 @@ impl Endpoint {
         let began = Instant::now();
         let up = state.up.clone();
         let remote = Remote { number: state.calls, attempt, began, ends: began + work, reply, up };
+        open(&self.ledger).works(&self.plan.info, remote.ends);
         if !by_url {
             return Posted::Held(remote);
         }
@@ -123,6 +124,7 @@ impl Endpoint {
     pub(crate) fn restart(&self) {
         let mut state = self.state();
         state.published.clear();
+        open(&self.ledger).works_on_nothing(&self.plan.info.id);
         std::mem::take(&mut state.up).cancel();
     }
 

@@ -39,6 +39,8 @@ thread_local! {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) seed: u64,
+    /// Which faults there were.
+    pub(crate) kind: &'static str,
     pub(crate) history: Vec<Event>,
     pub(crate) violation: Option<Violation>,
     pub(crate) tally: Tally,
@@ -51,19 +53,19 @@ pub(crate) struct Report {
 }
 
 /// Names the seed when the simulation itself panics.
-struct Named(u64);
+struct Named(u64, &'static str);
 
 impl Drop for Named {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("seed {} panicked; {}", self.0, replay(self.0));
+            eprintln!("seed {} panicked; {}", self.0, replay(self.0, self.1));
         }
     }
 }
 
-fn replay(seed: u64) -> String {
+fn replay(seed: u64, kind: &str) -> String {
     format!(
-        "replay: BEACON_SIM_SEED={seed} cargo test -p beacon-scheduler --test sim one_seed -- --nocapture"
+        "replay: BEACON_SIM_SEED={seed} BEACON_SIM_KIND={kind} cargo test -p beacon-scheduler --test sim one_seed -- --nocapture"
     )
 }
 
@@ -78,17 +80,26 @@ pub(crate) fn watch_panics() {
 
 /// Runs a seed over the memory store.
 pub(crate) fn run(seed: u64) -> Report {
-    run_over(seed, Scenario::draw, memory)
+    run_over((seed, "faulty"), Scenario::draw, memory)
 }
 
 /// Runs the work of a seed without faults.
 pub(crate) fn run_calm(seed: u64) -> Report {
-    run_over(seed, |dice| Scenario::draw(dice).calm(), memory)
+    run_over((seed, "calm"), |dice| Scenario::draw(dice).calm(), memory)
+}
+
+/// Runs the work of a seed with workers that die.
+pub(crate) fn run_mortal(seed: u64) -> Report {
+    run_over((seed, "mortal"), |dice| Scenario::draw(dice).mortal(dice), memory)
 }
 
 /// Runs a seed over a store that has a flaw.
 pub(crate) fn run_flawed(seed: u64, flaw: Flaw) -> Report {
-    run_over(seed, Scenario::draw, || {
+    let scenario = |dice: &Dice| match flaw {
+        Flaw::NoLinger => Scenario::draw(dice).mortal(dice),
+        _ => Scenario::draw(dice),
+    };
+    run_over((seed, "flawed"), scenario, || {
         let store = MemoryStore::new();
         let hints = store.wakeups();
         (Arc::new(Twin::new(store, flaw)), hints)
@@ -102,20 +113,22 @@ fn memory() -> (Arc<MemoryStore>, Arc<Wakeups>) {
 }
 
 fn run_over<S: Store + JobSteering + 'static>(
-    seed: u64,
+    (seed, kind): (u64, &'static str),
     scenario: impl FnOnce(&Dice) -> Scenario,
     store: impl FnOnce() -> (Arc<S>, Arc<Wakeups>),
 ) -> Report {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without IO needs nothing");
     PANIC.take();
-    let _named = Named(seed);
+    let _named = Named(seed, kind);
     let site = runtime.block_on(async {
         let dice = Dice::of_seed(seed);
         let scenario = scenario(&dice);
         let faults = Faults::new(dice, scenario.odds);
         let (store, hints) = store();
+        let strict = scenario.is_strict();
         let site = Arc::new(Site::new(scenario, faults, store, hints));
+        open(&site.ledger).strict = strict;
         let broken = open(&site.ledger).broken.clone();
         tokio::select! {
             biased;
@@ -130,6 +143,7 @@ fn run_over<S: Store + JobSteering + 'static>(
     ledger.must(panicked.is_none(), "nothing panics", || panicked.unwrap_or_default());
     Report {
         seed,
+        kind,
         history: std::mem::take(&mut ledger.history),
         violation: ledger.violation.take(),
         tally: site.faults.tally(),
@@ -193,6 +207,6 @@ impl fmt::Display for Report {
         for (step, event) in self.history.iter().enumerate().skip(first) {
             writeln!(f, "  {step:>6} {event}")?;
         }
-        write!(f, "{}", replay(self.seed))
+        write!(f, "{}", replay(self.seed, self.kind))
     }
 }

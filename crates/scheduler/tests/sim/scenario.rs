@@ -41,7 +41,7 @@ pub(crate) struct EndpointPlan {
     pub(crate) bad: f64,
     /// The chance that an answer comes by a result URL.
     pub(crate) by_url: f64,
-    /// The longest that an answer takes.
+    /// The longest that an answer takes, whether or not somebody waits for it.
     pub(crate) slowest: Duration,
     /// Whether it goes down and up now and then.
     pub(crate) restarts: bool,
@@ -62,6 +62,8 @@ pub(crate) struct JobPlan {
 pub(crate) struct ProcessOdds {
     /// Each few seconds of each process, the chance of a crash, a pause, a shutdown, or a clock set forward.
     pub(crate) trouble: f64,
+    /// Whether only crashes and shutdowns are among that.
+    pub(crate) only_ends: bool,
     /// How far its date is off at most, in milliseconds.
     pub(crate) skew_ms: u32,
     /// How much faster or slower its clock runs at most.
@@ -83,6 +85,7 @@ impl Scenario {
             odds: odds(dice),
             processes: ProcessOdds {
                 trouble: some(dice, 0.35),
+                only_ends: false,
                 skew_ms: if dice.chance(0.5) { dice.within(1..=8000) } else { 0 },
                 drift: some(dice, 0.05),
                 lost_hint: some(dice, 0.6),
@@ -95,6 +98,28 @@ impl Scenario {
     /// The same work without faults: what is left are cancels, deadlines and the endpoints' bad replies.
     pub(crate) fn calm(mut self) -> Self {
         (self.odds, self.processes) = (Odds::default(), ProcessOdds::default());
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.restarts = false);
+        self
+    }
+}
+
+impl Scenario {
+    /// Whether nothing is wrong but that workers end.
+    pub(crate) fn is_strict(&self) -> bool {
+        let Odds { pause, delay, duplicate, lost_acknowledgement, outage, .. } = self.odds;
+        let ProcessOdds { trouble, only_ends, skew_ms, drift, lost_hint } = self.processes;
+        let ends_only = only_ends || trouble == 0.0;
+        ends_only
+            && skew_ms == 0
+            && pause + delay + duplicate + lost_acknowledgement + outage + drift + lost_hint == 0.0
+    }
+
+    /// The same work with workers that die and are stopped all the time. Nothing else is wrong: what a worker leaves behind
+    /// is left to the others in time.
+    pub(crate) fn mortal(mut self, dice: &Dice) -> Self {
+        self.odds = Odds { crash: 0.004 * dice.unit(), ..Odds::default() };
+        self.processes =
+            ProcessOdds { trouble: 0.35 * dice.unit(), only_ends: true, ..ProcessOdds::default() };
         self.endpoints.iter_mut().for_each(|endpoint| endpoint.restarts = false);
         self
     }
@@ -130,11 +155,13 @@ fn endpoints(dice: &Dice) -> Vec<EndpointPlan> {
         info.cold_probe = dice.chance(0.2);
         info.adaptive = dice.chance(0.2).then_some((1, 3));
         info.price_micros_per_s = 100;
+        let slowest = Duration::from_millis(u64::from(dice.within(300..=5000)));
+        info.linger = slowest;
         EndpointPlan {
             info,
             bad: some(dice, 0.6),
             by_url: if dice.chance(0.7) { dice.unit() } else { 0.0 },
-            slowest: Duration::from_millis(u64::from(dice.within(300..=5000))),
+            slowest,
             restarts: dice.chance(0.25),
         }
     };
@@ -182,6 +209,7 @@ fn options(dice: &Dice, endpoints: &[EndpointPlan]) -> SchedulerOptions {
         day_budget: budget.then(|| DayBudget { cap_micros: u64::from(dice.within(100..=2000)) }),
         lease: LEASE,
         warm_for: Duration::from_secs(10),
+        detach_on_drain: dice.chance(0.5),
         retry: RetryPolicy {
             base: Duration::from_millis(200),
             cap: Duration::from_secs(2),

@@ -16,16 +16,19 @@ use beacon_testkit::faults::{Fault, Tally};
 
 use crate::{
     ledger::{Cause, sum},
-    run::{Report, run, run_calm, run_flawed, watch_panics},
+    run::{Report, run, run_calm, run_flawed, run_mortal, watch_panics},
     twins::Flaw,
 };
 
 /// The seed to replay alone.
 const ONE: &str = "BEACON_SIM_SEED";
+/// The kind of run to replay, if not the usual one: `calm` or `mortal`.
+const KIND: &str = "BEACON_SIM_KIND";
 /// How many seeds to run; without it, [`USUAL`].
 const MANY: &str = "BEACON_SIM_SEEDS";
 const USUAL: u64 = 2000;
 const CALM_SEEDS: u64 = 200;
+const MORTAL_SEEDS: u64 = 400;
 /// A broken twin is found within so many seeds.
 const TWIN_SEEDS: u64 = 60;
 
@@ -117,6 +120,20 @@ fn without_faults_no_endpoint_ever_sees_more_calls_than_its_limit_whatever_is_ca
     assert!(sums.above.is_empty(), "calls above a limit: {:?}", sums.above);
 }
 
+// S1
+#[test]
+fn no_endpoint_ever_works_on_more_calls_than_its_limit_whatever_is_cancelled_and_whoever_dies() {
+    prepare();
+
+    let sums = run_seeds(MORTAL_SEEDS, run_mortal);
+
+    println!("{} calls, {} re-attached to; faults: {}", sums.calls, sums.re_attached, sums.tally);
+    assert!(sums.broken.is_none(), "\n{}", sums.broken.unwrap());
+    assert!(sums.re_attached > 0, "nothing was re-attached to");
+    let ends = [Fault::CrashAtRandom, Fault::Shutdown].map(|fault| sums.tally.of(fault));
+    assert!(ends.iter().all(|n| *n > 0), "crashes and shutdowns: {ends:?}");
+}
+
 #[test]
 fn a_seed_replayed_gives_the_same_history() {
     prepare();
@@ -134,8 +151,13 @@ fn a_seed_replayed_gives_the_same_history() {
 fn one_seed_can_be_replayed_alone() {
     prepare();
     let seed = number(ONE);
+    let of_seed = match env::var(KIND).as_deref() {
+        Ok("calm") => run_calm,
+        Ok("mortal") => run_mortal,
+        _ => run,
+    };
 
-    let report = run(seed.unwrap_or(0));
+    let report = of_seed(seed.unwrap_or(0));
 
     for (step, event) in report.history.iter().enumerate().filter(|_| seed.is_some()) {
         println!("{step:>6} {event}");
@@ -167,4 +189,10 @@ fn a_store_without_the_fence_is_found() {
 #[test]
 fn a_store_that_counts_its_limits_apart_from_the_claim_is_found() {
     found(Flaw::CountedApart, &["S1: live leases are within the endpoint's limit"]);
+}
+
+// S1
+#[test]
+fn a_store_that_forgets_abandoned_calls_is_found() {
+    found(Flaw::NoLinger, &["S1: no endpoint works on more calls than its limit, whoever waits for them"]);
 }

@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, EndpointId, ExecutionId, ExecutionRecord,
-    Failure, JobFilter, JobId, JobSteering, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress,
-    Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, Steered, StoreError, WorkQueue,
+    Failure, JobFilter, JobId, JobSteering, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Parting,
+    Progress, Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, Steered, StoreError,
+    WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use beacon_testkit::conformance::Store;
@@ -20,6 +21,8 @@ use beacon_testkit::conformance::Store;
 pub(crate) enum Flaw {
     /// A record under any token is taken, as without the fence.
     NoFence,
+    /// A call that nobody waits for counts no more.
+    NoLinger,
     /// What runs is counted a moment before the claim, and not within it.
     CountedApart,
 }
@@ -63,11 +66,18 @@ impl<S: Store> Twin<S> {
     }
 }
 
+fn without_linger(mut claim: Claim) -> Claim {
+    claim.rooms.iter_mut().for_each(|room| room.linger = Duration::ZERO);
+    claim.longest_call = Duration::ZERO;
+    claim
+}
+
 #[async_trait]
 impl<S: Store> WorkQueue for Twin<S> {
     async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
         let claim = match self.flaw {
             Flaw::NoFence => claim,
+            Flaw::NoLinger => without_linger(claim),
             Flaw::CountedApart => self.counted_apart(claim).await?,
         };
         let claimed = self.store.claim(claim).await?;
@@ -102,8 +112,13 @@ impl<S: Store> WorkQueue for Twin<S> {
         self.store.record(recordings, now).await
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.store.give_back(leases, not_before).await
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.store.give_back(leases, parting, now).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf,
     RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
@@ -134,8 +134,13 @@ impl<S: Store> WorkQueue for Watched<S> {
         Ok(report)
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        let given = self.store.give_back(leases.clone(), not_before).await?;
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let given = self.store.give_back(leases.clone(), parting, now).await?;
         open(&self.ledger).gave_back(self.who, &leases, given);
         self.look_at(leases.iter().map(|lease| lease.execution.job)).await?;
         Ok(given)

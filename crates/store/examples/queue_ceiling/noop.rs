@@ -1,6 +1,6 @@
 //! Claims and recordings of executions that cost nothing, by the store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{Claim, Clock as _, EndpointId, Gate, Room, SystemClock, WorkQueue as _, WorkerId};
 use beacon_store::{PostgresOptions, PostgresStore};
@@ -88,6 +88,7 @@ pub(crate) fn claim(worker: u32, endpoints: u32) -> Claim {
         limit: 100_000,
         most: 100_000,
         account: None,
+        linger: Duration::ZERO,
         gate: Gate::Open,
     };
     Claim {
@@ -97,6 +98,7 @@ pub(crate) fn claim(worker: u32, endpoints: u32) -> Claim {
         global_limit: None,
         at_most: GROUP,
         lease: LEASE,
+        longest_call: LEASE,
         day_budget: None,
         now: SystemClock::new().now(),
     }

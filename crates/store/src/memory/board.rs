@@ -62,7 +62,8 @@ impl State {
                 gate: queue.gate,
                 bound: queue.bound,
                 limit: queue.limit,
-                in_flight: queue.running,
+                in_flight: queue.running + queue.abandoned.len() as u32,
+                abandoned: queue.abandoned.len() as u32,
                 waiting: waiting.min(EndpointStatus::MOST_WAITING as usize) as u32,
             }
         };

@@ -23,22 +23,29 @@ impl State {
         let mut shared = self.shared_room(claim);
         for room in &claim.rooms {
             let limit = self.limit(room);
+            let mut wanted = room.free.min(shared.worker);
+            if let Some(limit) = limit.filter(|_| shared.spendable) {
+                for (job, n) in self.reattachable(claim, room, limit, wanted) {
+                    self.hand_out(claim, room, (job, n), &mut claimed);
+                    wanted -= 1;
+                    shared.reattach();
+                }
+            }
             let (bound, free) = match limit {
-                Some(limit) => self.free(claim, room, limit, shared),
+                Some(limit) => self.free(claim, room, limit, (shared, wanted)),
                 None => (Bound::Drain, 0),
             };
             let ready = self.ready(room, free, claim.now);
             let given = ready.len() as u32;
             shared.take(given);
             let queue = self.endpoints.entry(room.endpoint.clone()).or_default();
+            (queue.linger, queue.longest_call) = (room.linger, claim.longest_call);
             queue.gate = Some(room.gate);
             queue.limit = Some(limit.unwrap_or(0));
             queue.account.clone_from(&room.account);
             queue.bound = (given == free).then_some(bound);
-            for (job, n) in ready {
-                let (lease, started) = self.lease(claim, room, job, n);
-                claimed.leases.push(lease);
-                claimed.started.extend(started);
+            for place in ready {
+                self.hand_out(claim, room, place, &mut claimed);
             }
             let next = self.endpoints.get(&room.endpoint).and_then(|queue| queue.next_ready(claim.now));
             claimed.next_ready_at = claimed.next_ready_at.into_iter().chain(next).min();
@@ -46,8 +53,14 @@ impl State {
         claimed
     }
 
+    fn hand_out(&mut self, claim: &Claim, room: &Room, (job, n): (usize, u32), claimed: &mut Claimed) {
+        let (lease, started) = self.lease(claim, room, job, n);
+        claimed.leases.push(lease);
+        claimed.started.extend(started);
+    }
+
     fn shared_room(&self, claim: &Claim) -> SharedRoom {
-        let running = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
+        let running = self.in_flight(claim.now);
         let spent = self.spend.get(&day(claim.now)).copied().unwrap_or(0);
         SharedRoom {
             worker: claim.at_most,
@@ -56,17 +69,23 @@ impl State {
         }
     }
 
-    fn free(&self, claim: &Claim, room: &Room, own: u32, shared: SharedRoom) -> (Bound, u32) {
-        let running = self.endpoints.get(&room.endpoint).map_or(0, |queue| queue.running);
+    fn free(
+        &self,
+        claim: &Claim,
+        room: &Room,
+        own: u32,
+        (shared, wanted): (SharedRoom, u32),
+    ) -> (Bound, u32) {
+        let running = self.endpoints.get(&room.endpoint).map_or(0, |queue| queue.in_flight(claim.now));
         let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
         let account = limit.map_or(u32::MAX, |limit| {
             let others = self.endpoints.iter().filter(|(id, queue)| {
                 **id != room.endpoint && queue.account.as_ref() == Some(&limit.account)
             });
-            let of_account: u32 = others.map(|(_, queue)| queue.running).sum();
+            let of_account: u32 = others.map(|(_, queue)| queue.in_flight(claim.now)).sum();
             limit.limit.saturating_sub(of_account + running)
         });
-        tightest(shared, own.saturating_sub(running), account, room.free)
+        tightest(shared, own.saturating_sub(running), account, wanted)
     }
 
     /// The executions that get the slots of one endpoint.
@@ -99,6 +118,12 @@ impl State {
     fn lease(&mut self, claim: &Claim, room: &Room, job: usize, n: u32) -> (Lease, Option<BatchStarted>) {
         let until = claim.now.checked_add(claim.lease).unwrap_or(Timestamp::MAX);
         self.change(job, n, ExecutionState::Running, Some(until));
+        let before = self.execution(job, n);
+        let (token, resumes) = (before.token, before.resume.is_some());
+        if let Some(queue) = self.endpoints.get_mut(&room.endpoint).filter(|_| resumes) {
+            // Whoever re-attaches to a call waits for it again.
+            queue.abandoned.remove(&(job, n, token));
+        }
         let execution = self.execution_mut(job, n);
         execution.token += 1;
         execution.worker = Some(claim.worker.clone());

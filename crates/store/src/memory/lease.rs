@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{ExecutionState, LeaseKey, LossReason, Reaped, Renewed, ResumeToken};
+use beacon_domain::{ExecutionState, LeaseKey, LossReason, Parting, Reaped, Renewed, ResumeToken};
 use beacon_spec::Timestamp;
 
 use super::{job::Outcome, state::State};
@@ -32,29 +32,34 @@ impl State {
     }
 
     /// A call that is check-pointed stays the same attempt; any other one was not one.
-    pub(super) fn give_back(&mut self, leases: &[LeaseKey], not_before: Timestamp) -> u32 {
+    pub(super) fn give_back(&mut self, leases: &[LeaseKey], parting: Parting, now: Timestamp) -> u32 {
         let mut given = 0;
         for key in leases {
             let Some((job, n)) = self.find(key.execution) else { continue };
-            if !self.holds(job, *key) {
-                if self.execution(job, n).token == key.token {
-                    self.let_go(job, n);
-                }
-                continue;
+            if self.holds(job, *key) {
+                self.return_held(job, n, now);
+                given += 1;
+            } else if self.execution(job, n).token == key.token {
+                self.let_go(job, n);
             }
-            if self.jobs[job].reason.is_some() {
-                let result = Outcome::of_error(budget_error());
-                self.end_running(job, n, ExecutionState::Cancelled, result, not_before);
-            } else {
-                let execution = self.execution_mut(job, n);
-                execution.attempts -= u32::from(execution.resume.is_none());
-                self.change(job, n, ExecutionState::Queued, Some(not_before));
+            if parting == Parting::Abandoned {
+                self.abandon(job, n, key.token, now);
             }
-            self.wake_queue();
-            self.wake_job(job);
-            given += 1;
         }
         given
+    }
+
+    fn return_held(&mut self, job: usize, n: u32, now: Timestamp) {
+        if self.jobs[job].reason.is_some() {
+            let result = Outcome::of_error(budget_error());
+            self.end_running(job, n, ExecutionState::Cancelled, result, now);
+        } else {
+            let execution = self.execution_mut(job, n);
+            execution.attempts -= u32::from(execution.resume.is_none());
+            self.change(job, n, ExecutionState::Queued, Some(now));
+        }
+        self.wake_queue();
+        self.wake_job(job);
     }
 
     pub(super) fn reap(&mut self, n: u32, now: Timestamp) -> Reaped {
@@ -66,10 +71,13 @@ impl State {
             reaped.timed_out += timed_out;
             ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         }
+        self.forget_abandoned(now);
         let expired = self.leases.iter().take_while(|(at, ..)| *at <= now).take(n as usize);
         let expired: Vec<_> = expired.map(|(_, job, n)| (*job, *n)).collect();
         for (job, n) in expired {
             self.expire(job, n, now, &mut reaped);
+            // Its worker is gone, or stands still; its endpoint may not have noticed.
+            self.abandon(job, n, self.execution(job, n).token, now);
         }
         reaped
     }

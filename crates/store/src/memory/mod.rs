@@ -1,6 +1,7 @@
 //! The store in memory, for embedding, for tests and for runs on virtual time: plain values behind one lock, no
 //! threads, no timers.
 
+mod abandoned;
 mod accept;
 mod access;
 mod board;
@@ -26,8 +27,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording,
-    Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf, RecordReport,
+    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -124,8 +125,13 @@ impl WorkQueue for MemoryStore {
         Ok(self.write(|state| state.record(recordings, now)))
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        Ok(self.write(|state| state.give_back(&leases, not_before)))
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        Ok(self.write(|state| state.give_back(&leases, parting, now)))
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {

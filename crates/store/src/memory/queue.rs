@@ -1,6 +1,9 @@
 //! What waits for one endpoint, by job: retries by their time, everything else in the plan's order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use beacon_domain::{AccountId, Bound, Gate};
 use beacon_spec::Timestamp;
@@ -11,7 +14,12 @@ use crate::fair::Lane;
 #[derive(Debug, Default)]
 pub(super) struct EndpointQueue {
     pub(super) waiting: BTreeMap<usize, Waiting>,
+    /// Live leases.
     pub(super) running: u32,
+    /// Calls that nobody waits for and that may still run until then, by execution and token.
+    pub(super) abandoned: BTreeMap<(usize, u32, u64), Timestamp>,
+    pub(super) linger: Duration,
+    pub(super) longest_call: Duration,
     pub(super) lane: Lane<usize>,
     pub(super) account: Option<AccountId>,
     pub(super) limit: Option<u32>,
@@ -46,13 +54,13 @@ impl EndpointQueue {
         }
     }
 
-    /// When the next back-off ends that has not ended yet.
+    /// When the next back-off ends that has not ended yet, or an abandoned call.
     pub(super) fn next_ready(&self, now: Timestamp) -> Option<Timestamp> {
         let next = self
             .waiting
             .values()
             .filter_map(|waiting| waiting.later.iter().map(|(at, _)| *at).find(|at| *at > now));
-        next.min()
+        next.chain(self.next_end(now)).min()
     }
 }
 

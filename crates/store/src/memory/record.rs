@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use beacon_domain::{ExecutionState, Outcome, RecordReport, Recorded, Recording};
+use beacon_domain::{ExecutionState, Outcome, Parting, RecordReport, Recorded, Recording};
 use beacon_spec::{Receipt, Timestamp};
 
 use super::{job, state::State};
@@ -14,7 +14,11 @@ impl State {
         let mut jobs = BTreeSet::new();
         for recording in recordings {
             jobs.extend(self.by_id.get(&recording.lease.execution.job));
+            let (lease, parting) = (recording.lease, recording.parting());
             let recorded = self.record_one(recording, now, &mut report);
+            if let Some((job, n)) = self.find(lease.execution).filter(|_| parting == Parting::Abandoned) {
+                self.abandon(job, n, lease.token, now);
+            }
             report.recorded.push(recorded);
         }
         for job in jobs {

@@ -69,7 +69,8 @@ impl State {
                 gate: queue.and_then(|queue| queue.gate),
                 bound: queue.and_then(|queue| queue.bound),
                 limit: queue.and_then(|queue| queue.limit),
-                in_flight: queue.map_or(0, |queue| queue.running),
+                in_flight: queue.map_or(0, |queue| queue.running + queue.abandoned.len() as u32),
+                abandoned: queue.map_or(0, |queue| queue.abandoned.len() as u32),
             });
             *view.counts.of_mut(execution.state) += 1;
         }

@@ -41,6 +41,13 @@ pub const MIGRATIONS: &[Migration] = &[
         up: include_str!("../../../../migrations/postgres/0003_lists_and_room.up.sql"),
         down: include_str!("../../../../migrations/postgres/0003_lists_and_room.down.sql"),
     },
+    Migration {
+        version: 4,
+        serves_from: 3,
+        name: "abandoned_calls",
+        up: include_str!("../../../../migrations/postgres/0004_abandoned_calls.up.sql"),
+        down: include_str!("../../../../migrations/postgres/0004_abandoned_calls.down.sql"),
+    },
 ];
 
 /// The first line of a migration that cannot run in a transaction.

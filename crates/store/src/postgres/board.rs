@@ -142,19 +142,22 @@ impl Work for Statuses {
         const STATUSES: &str = "-- board::endpoints
             SELECT id, account, gate, bound, max_in_flight,
                 (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no),
+                (SELECT count(*) FROM beacon.abandoned WHERE endpoint = endpoints.no),
                 (SELECT count(*) FROM (SELECT 1 FROM beacon.executions
                     WHERE state = 'queued' AND endpoint = endpoints.no LIMIT $1) AS queued)
             FROM beacon.endpoints ORDER BY id";
         let most = i64::from(EndpointStatus::MOST_WAITING);
         let status = |line: &Line| {
+            let (live, abandoned): (u32, u32) = (big(line, 5)?, big(line, 6)?);
             Ok(EndpointStatus {
                 endpoint: EndpointId::new(line.get::<String>(0)?),
                 account: line.get::<Option<String>>(1)?.map(AccountId::new),
                 gate: maybe_json(line, 2)?,
                 bound: maybe_json(line, 3)?,
                 limit: line.get::<Option<i32>>(4)?.map(|limit| u32::try_from(limit).unwrap_or(0)),
-                in_flight: big(line, 5)?,
-                waiting: big(line, 6)?,
+                in_flight: live + abandoned,
+                abandoned,
+                waiting: big(line, 7)?,
             })
         };
         tx.rows(STATUSES, &[(&most, Type::INT8)]).await?.iter().map(status).collect()

@@ -18,6 +18,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::{error::SqlState, types::Type};
 
 use super::{
+    abandoned::{reattachable, reattached},
     codec::{At, int},
     counts::{BatchKey, Deltas, HeldBatch},
     error::Fault,
@@ -77,7 +78,8 @@ impl Work for ClaimWork<'_> {
             let counts = async {
                 if known { moved.change(tx, Some(now)).await } else { moved.write(tx, Some(now)).await }
             };
-            let last = async { futures::try_join!(counts, rooms.write(tx)) };
+            let resumed = reattached(tx, chosen.iter().map(|(_, ready)| ready));
+            let last = async { futures::try_join!(counts, rooms.write(tx), resumed) };
             tx.finish(last).await?;
             self.core.note_started(moved.batches());
             claimed.leases = chosen
@@ -98,6 +100,8 @@ impl ClaimWork<'_> {
         let now = self.claim.now;
         let (mut rooms, mut waiting) = Rooms::hold(self.core, tx, self.claim, self.places).await?;
         let pairs = || self.claim.rooms.iter().zip(self.places.iter().copied());
+        let mut chosen = self.reattach(tx, &mut rooms).await?;
+        waiting.leave_out(chosen.iter().map(|(_, ready)| ready));
         let mut ahead = Vec::with_capacity(self.places.len());
         let mut left = rooms.shared.worker.min(rooms.shared.global);
         for (room, place) in pairs() {
@@ -109,7 +113,6 @@ impl ClaimWork<'_> {
             }
         }
         waiting.read_ahead((tx, &self.core.lows), self.places, ahead.into_iter(), now).await?;
-        let mut chosen = Vec::new();
         for (room, place) in pairs() {
             let (bound, free) = rooms.free(self.claim, room, place);
             let mut given = Vec::new();
@@ -120,7 +123,24 @@ impl ClaimWork<'_> {
             rooms.give(room, place, given.len() as u32, full.then_some(bound))?;
             chosen.extend(given.into_iter().map(|ready| (room, ready)));
         }
-        Ok((rooms, chosen, waiting.next_ready_at))
+        let next = waiting.next_ready_at.into_iter().chain(rooms.next_end).min();
+        Ok((rooms, chosen, next))
+    }
+
+    /// Whose calls run already comes first.
+    async fn reattach(&self, tx: &Tx, rooms: &mut Rooms) -> Result<Vec<Chosen<'_>>, Fault> {
+        let mut chosen = Vec::new();
+        if !rooms.any_abandoned(self.places) {
+            return Ok(chosen);
+        }
+        for ready in reattachable(tx, self.places, self.claim.now).await? {
+            let mut pairs = self.claim.rooms.iter().zip(self.places);
+            let room = pairs.find(|(_, place)| **place == ready.endpoint).map(|(room, _)| room);
+            if let Some(room) = room.filter(|room| rooms.reattach(room, ready.endpoint)) {
+                chosen.push((room, ready));
+            }
+        }
+        Ok(chosen)
     }
 
     /// The job's frozen part, if what was chosen is of one batch of it and needs no look before the commit.
@@ -144,7 +164,8 @@ impl ClaimWork<'_> {
             futures::try_join!(
                 self.take(tx, rooms, chosen, true),
                 wanted.change(tx, Some(now)),
-                rooms.write(tx)
+                rooms.write(tx),
+                reattached(tx, chosen.iter().map(|(_, ready)| ready))
             )
         };
         match tx.finish(last).await {

@@ -6,11 +6,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use beacon_domain::{ExecutionState, LeaseKey, LossReason, Renewed, ResumeToken};
+use beacon_domain::{ExecutionState, LeaseKey, LossReason, Parting, Renewed, ResumeToken};
 use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned::abandon,
     codec::{At, int, named},
     counts::Deltas,
     end::settle_batches,
@@ -136,7 +137,8 @@ pub(crate) async fn let_go(tx: &Tx, jobs: &[i64], places: &[i32], tokens: &[i64]
 pub(crate) struct GiveBack<'a> {
     pub(crate) core: &'a Core,
     pub(crate) leases: &'a [LeaseKey],
-    pub(crate) not_before: Timestamp,
+    pub(crate) parting: Parting,
+    pub(crate) now: Timestamp,
 }
 
 #[async_trait]
@@ -160,8 +162,9 @@ impl Work for GiveBack<'_> {
         let numbers = self.core.job_numbers(tx, jobs).await?;
         lock_jobs(tx, numbers.values().copied(), alone).await?;
         let cells = self.leases.iter().filter_map(|lease| Some((cell(&numbers, *lease)?, token(*lease))));
-        let (jobs, places, tokens) = columns(&cells.collect());
-        let at = At::from(self.not_before);
+        let held: BTreeMap<Cell, i64> = cells.collect();
+        let (jobs, places, tokens) = columns(&held);
+        let at = At::from(self.now);
         let values = [
             (&jobs as _, Type::INT8_ARRAY),
             (&places as _, Type::INT4_ARRAY),
@@ -171,6 +174,9 @@ impl Work for GiveBack<'_> {
         let lines = tx.rows(BACK, &values).await?;
         if lines.len() < jobs.len() {
             let_go(tx, &jobs, &places, &tokens).await?;
+        }
+        if self.parting == Parting::Abandoned {
+            abandon(tx, &held, self.now).await?;
         }
         if lines.is_empty() {
             return Ok(0);
@@ -184,7 +190,7 @@ impl Work for GiveBack<'_> {
             }
         }
         let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx, None))?;
-        settle_batches(tx, &done, self.not_before).await?;
+        settle_batches(tx, &done, self.now).await?;
         Ok(u32::try_from(lines.len()).unwrap_or(u32::MAX))
     }
 }

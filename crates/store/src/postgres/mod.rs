@@ -1,5 +1,6 @@
 //! The store in PostgreSQL: any number of processes on any number of machines share it.
 
+mod abandoned;
 mod accept;
 mod access;
 mod answers;
@@ -15,6 +16,7 @@ mod connect;
 mod counts;
 mod delivery;
 mod end;
+mod endpoint;
 mod error;
 mod failures;
 mod lease;
@@ -45,8 +47,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     Clock, EndpointId, EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Progress, Reaped, ReceiptLeaf,
-    RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Parting, Progress, Reaped,
+    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -249,12 +251,14 @@ impl WorkQueue for PostgresStore {
         Ok(report)
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        let given = self
-            .core
-            .connections
-            .run(&lease::GiveBack { core: &self.core, leases: &leases, not_before })
-            .await?;
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let work = lease::GiveBack { core: &self.core, leases: &leases, parting, now };
+        let given = self.core.connections.run(&work).await?;
         let jobs: BTreeSet<JobId> = leases.iter().map(|lease| lease.execution.job).collect();
         self.signals.tell(jobs.into_iter().map(Topic::Job).chain([Topic::Queue]));
         Ok(given)

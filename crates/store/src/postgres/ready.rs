@@ -39,9 +39,11 @@ pub(crate) struct Ready {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) candidates: HashMap<i32, Vec<Candidate<i64>>>,
-    /// When the next back-off ends.
+    /// When the next back-off or abandoned call ends.
     pub(crate) next_ready_at: Option<Timestamp>,
     fetched: HashMap<Queue, Fetched>,
+    /// What is given already, and is not given again.
+    given: HashSet<(i64, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -112,6 +114,14 @@ impl Waiting {
             waiting.candidates.entry(line.get(0)?).or_default().push(candidate);
         }
         Ok(waiting)
+    }
+
+    /// These are given, out of their turn.
+    pub(crate) fn leave_out<'a>(&mut self, given: impl Iterator<Item = &'a Ready>) {
+        self.given.extend(given.map(|ready| (ready.job, ready.n)));
+        for fetched in self.fetched.values_mut() {
+            fetched.rows.retain(|ready| !self.given.contains(&(ready.job, ready.n)));
+        }
     }
 
     /// Reads ahead for these endpoints what they would give if every job had enough: one statement for all.
@@ -235,14 +245,17 @@ impl Waiting {
                 lows.begins((line.get(0)?, ready.job), line.get(2)?, &mut seen);
             }
             let fetched = self.fetched.entry((line.get(0)?, ready.job)).or_default();
-            fetched.rows.push_back(ready);
             fetched.got += 1;
+            if !self.given.contains(&(ready.job, ready.n)) {
+                fetched.rows.push_back(ready);
+            }
         }
         Ok(())
     }
 }
 
-fn ready(line: &Line) -> Result<Ready, Fault> {
+/// A line of the columns that [`Waiting`] reads.
+pub(crate) fn ready(line: &Line) -> Result<Ready, Fault> {
     Ok(Ready {
         endpoint: line.get(0)?,
         job: line.get(1)?,

@@ -1,6 +1,6 @@
 //! Expired leases go back to the queue, and jobs past their deadline end (L7). Any number of reapers may run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use beacon_domain::{ExecutionState, Reaped};
@@ -8,11 +8,13 @@ use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned::{abandon, forget},
     codec::{At, int, named},
     counts::Deltas,
     end::settle_batches,
     error::Fault,
     locks::lock_jobs,
+    record::Cell,
     result::{Ended, Results},
     transaction::{Kind, Tx, Work},
 };
@@ -63,7 +65,8 @@ impl Work for Expired {
                 WHERE worker IS NOT NULL AND state <> 'running' AND lease_until <= $1
                 ORDER BY job, n FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE beacon.executions SET worker = NULL, lease_until = NULL FROM gone
-            WHERE executions.job = gone.job AND executions.n = gone.n";
+            WHERE executions.job = gone.job AND executions.n = gone.n
+            RETURNING executions.job, executions.n, token";
         const RETURN: &str = "-- reap::return
             WITH expired AS MATERIALIZED (SELECT job, n FROM beacon.executions
                 WHERE worker IS NOT NULL AND state = 'running' AND lease_until <= $1 AND job = ANY($3)
@@ -74,13 +77,18 @@ impl Work for Expired {
                 resume = CASE WHEN reason IS NULL AND expiries + 1 < $4 THEN resume END
             FROM expired JOIN beacon.jobs ON no = expired.job
             WHERE executions.job = expired.job AND executions.n = expired.n
-            RETURNING executions.job, executions.n, executions.batch, executions.state";
+            RETURNING executions.job, executions.n, executions.batch, executions.state, executions.token";
         let (now, most) = (At::from(self.now), i64::from(self.n));
         let (now, most) = ((&now as _, Type::TIMESTAMPTZ), (&most as _, Type::INT8));
-        tx.execute(LET_GO, std::slice::from_ref(&now)).await?;
+        forget(tx, self.now).await?;
+        let mut left: BTreeMap<Cell, i64> = BTreeMap::new();
+        for line in &tx.rows(LET_GO, std::slice::from_ref(&now)).await? {
+            left.insert((line.get(0)?, line.get(1)?), line.get(2)?);
+        }
         let jobs = tx.rows(JOBS, &[now.clone(), most.clone()]).await?;
         let jobs = jobs.iter().map(|line| line.get(0)).collect::<Result<BTreeSet<i64>, _>>()?;
         if jobs.is_empty() {
+            abandon(tx, &left, self.now).await?;
             return Ok(Reaped::default());
         }
         lock_jobs(tx, jobs.iter().copied(), alone).await?;
@@ -92,6 +100,7 @@ impl Work for Expired {
         for line in &tx.rows(RETURN, &values).await? {
             let (cell, state) = ((line.get(0)?, line.get(1)?), named(line, 3)?);
             deltas.moved((cell.0, line.get(2)?), ExecutionState::Running, state);
+            left.insert(cell, line.get(4)?);
             match state {
                 ExecutionState::Queued => reaped.leases_returned += 1,
                 ExecutionState::Failed => {
@@ -100,7 +109,9 @@ impl Work for Expired {
                 _ => results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?,
             }
         }
-        let ((), done) = futures::try_join!(results.write(tx), deltas.change(tx, None))?;
+        // Their workers are gone, or stand still; their endpoints may not have noticed.
+        let ((), done, ()) =
+            futures::try_join!(results.write(tx), deltas.change(tx, None), abandon(tx, &left, self.now))?;
         let ended = settle_batches(tx, &done, self.now).await?;
         ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         Ok(reaped)

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    CancelReason, ExecutionState, JobId, LeaseKey, Outcome, RecordReport, Recorded, Recording,
+    CancelReason, ExecutionState, JobId, LeaseKey, Outcome, Parting, RecordReport, Recorded, Recording,
 };
 use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned::abandon,
     cancel::end_early,
     codec::{At, int, named},
     counts::Deltas,
@@ -57,6 +58,9 @@ impl Work for Record<'_> {
             opened = self.keep(tx, &firsts, &taken, alone, &mut report).await?;
         }
         report.recorded = self.answers(tx, &numbers, &firsts, &taken).await?;
+        let left = self.recordings.iter().filter(|recording| recording.parting() == Parting::Abandoned);
+        let left = left.filter_map(|one| Some((cell(&numbers, one.lease)?, token(one.lease))));
+        abandon(tx, &left.collect(), self.now).await?;
         Ok((report, opened))
     }
 }

@@ -1,37 +1,42 @@
 //! How much may be claimed, and what bounds it (S1, O3, S11): counted from live leases, while the rows that decide are
 //! held. So a limit holds over all processes, and nothing has to be given back after a crash.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
-use beacon_domain::{AccountId, Bound, Claim, EndpointOverride, Room, StoreError};
+use beacon_domain::{AccountId, Bound, Claim, Room, StoreError, WorkerId};
+use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::maybe_text,
+    codec::{At, big, maybe_text, maybe_time, text},
+    endpoint::{self, HeldEndpoint, Kept, kept_limit},
     error::Fault,
     ready::Waiting,
     store::{Core, locked},
     transaction::Tx,
 };
-use crate::{
-    fair::Lane,
-    rules::{SharedRoom, day, tightest},
-};
+use crate::rules::{SharedRoom, day, tightest};
 
 /// The row of `accounts` that stands for the limit over everything.
 const EVERYTHING: &str = "";
 
-/// An endpoint whose row is held.
-#[derive(Debug)]
-pub(crate) struct HeldEndpoint {
-    pub(crate) lane: Lane<i64>,
-    /// How many claims gave something before this one.
-    claims: i64,
-    /// Gate, limit, account, bound and lane as they are stored.
-    stored: [Option<String>; 4],
-    limit: Option<i32>,
-    /// What an operator changed.
-    change: EndpointOverride,
+/// What counts against the limits of an endpoint.
+#[derive(Debug, Default)]
+struct Running {
+    account: Option<String>,
+    live: u32,
+    abandoned: u32,
+    /// Leases that this claim gave for calls that run already.
+    reattached: u32,
+}
+
+impl Running {
+    const fn all(&self) -> u32 {
+        self.live + self.abandoned
+    }
 }
 
 /// Everything that bounds a claim.
@@ -39,9 +44,15 @@ pub(crate) struct HeldEndpoint {
 pub(crate) struct Rooms {
     pub(crate) endpoints: BTreeMap<i32, HeldEndpoint>,
     pub(crate) shared: SharedRoom,
-    /// Live leases of these endpoints and of all that share an account with them, with that account.
-    running: HashMap<i32, (Option<String>, u32)>,
-    writes: BTreeMap<i32, ([Option<String>; 4], i32)>,
+    /// What runs at these endpoints and at all that share an account with them.
+    running: HashMap<i32, Running>,
+    /// When the first of the abandoned calls has ended.
+    pub(crate) next_end: Option<Timestamp>,
+    /// Whose leases are asked for.
+    worker: WorkerId,
+    longest_call: Duration,
+    now: Timestamp,
+    news: BTreeMap<i32, Kept>,
     gave: BTreeSet<i32>,
 }
 
@@ -58,8 +69,8 @@ impl Rooms {
         let accounts: Vec<&str> =
             claim.rooms.iter().filter_map(|room| room.account.as_ref()).map(AccountId::as_str).collect();
         let (endpoints, running, shared, waiting) = futures::try_join!(
-            lock_endpoints(tx, places),
-            running(core, tx, places, &accounts),
+            endpoint::lock(tx, places),
+            running(core, tx, places, &accounts, claim.now),
             shared_room(tx, claim),
             Waiting::look(tx, &core.lows, places, claim.now)
         )?;
@@ -69,7 +80,20 @@ impl Rooms {
             let message = "the endpoints' rows are not there any more, they are made again".to_owned();
             return Err(StoreError::Unavailable { message, source: None }.into());
         }
-        Ok((Self { endpoints, shared, running, writes: BTreeMap::new(), gave: BTreeSet::new() }, waiting))
+        let (running, next_end) = running;
+        let rooms = Self {
+            endpoints,
+            shared,
+            running,
+            next_end,
+            worker: claim.worker.clone(),
+            longest_call: claim.longest_call,
+            now: claim.now,
+            news: BTreeMap::new(),
+            gave: BTreeSet::new(),
+        };
+        rooms.tell_of_smaller_limits(core, claim, places);
+        Ok((rooms, waiting))
     }
 
     /// Room on one endpoint, and what is the tightest bound.
@@ -78,16 +102,66 @@ impl Rooms {
         if change.is_some_and(|change| change.drain) {
             return (Bound::Drain, 0);
         }
-        let own = change.map_or(room.limit, |change| change.limit(room.limit, room.most));
-        let running = self.running.get(&endpoint).map_or(0, |(_, running)| *running);
+        let own = self.limit(room, endpoint);
+        let running = self.running.get(&endpoint);
+        let wanted = room.free.saturating_sub(running.map_or(0, |running| running.reattached));
         let limit = claim.accounts.iter().find(|limit| Some(&limit.account) == room.account.as_ref());
         let account = limit.map_or(u32::MAX, |limit| {
-            let of_account = self.running.iter().filter(|(no, (account, _))| {
-                **no == endpoint || account.as_deref() == Some(limit.account.as_str())
+            let of_account = self.running.iter().filter(|(no, running)| {
+                **no == endpoint || running.account.as_deref() == Some(limit.account.as_str())
             });
-            limit.limit.saturating_sub(of_account.map(|(_, (_, running))| *running).sum())
+            limit.limit.saturating_sub(of_account.map(|(_, running)| running.all()).sum())
         });
-        tightest(self.shared, own.saturating_sub(running), account, room.free)
+        tightest(self.shared, own.saturating_sub(running.map_or(0, Running::all)), account, wanted)
+    }
+
+    /// The limit that holds for an endpoint.
+    fn limit(&self, room: &Room, endpoint: i32) -> u32 {
+        let held = self.endpoints.get(&endpoint);
+        held.map_or(room.limit, |held| held.limit(room, &self.worker, self.now))
+    }
+
+    /// Says once that other workers have a smaller limit for an endpoint.
+    fn tell_of_smaller_limits(&self, core: &Core, claim: &Claim, places: &[i32]) {
+        for (room, place) in claim.rooms.iter().zip(places) {
+            let held = self.endpoints.get(place);
+            let smaller = held.and_then(|held| held.smaller(room, &self.worker, self.now));
+            let mut told = locked(&core.smaller_limits);
+            let Some(smaller) = smaller else {
+                told.remove(place);
+                continue;
+            };
+            if told.insert(*place) {
+                tracing::warn!(
+                    endpoint = %room.endpoint, ours = room.limit, theirs = smaller,
+                    "another worker has the limit {smaller} for {}, this one {}; the smaller one holds while such a worker is \
+                     there; give all workers the same endpoints file",
+                    room.endpoint, room.limit
+                );
+            }
+        }
+    }
+
+    /// Whether any of these endpoints may still work on a call that nobody waits for.
+    pub(crate) fn any_abandoned(&self, places: &[i32]) -> bool {
+        places.iter().any(|place| self.running.get(place).is_some_and(|running| running.abandoned > 0))
+    }
+
+    /// Gives a lease for a call that runs already, and takes no other slot. `false` if it may not be given.
+    pub(crate) fn reattach(&mut self, room: &Room, endpoint: i32) -> bool {
+        let drains = self.endpoints.get(&endpoint).is_some_and(|held| held.change.drain);
+        let own = self.limit(room, endpoint);
+        let Some(running) = self.running.get_mut(&endpoint) else { return false };
+        let wanted = running.reattached < room.free && self.shared.worker > 0;
+        if drains || !wanted || !self.shared.spendable || running.live >= own || running.abandoned == 0 {
+            return false;
+        }
+        running.live += 1;
+        running.abandoned -= 1;
+        running.reattached += 1;
+        self.shared.reattach();
+        self.gave.insert(endpoint);
+        true
     }
 
     /// So many leases were given; notes what is to be stored of the endpoint.
@@ -104,25 +178,30 @@ impl Rooms {
         }
         let account = room.account.as_ref().map(|account| account.as_str().to_owned());
         let running = self.running.entry(endpoint).or_default();
-        *running = (account.clone(), running.1 + given);
+        running.account.clone_from(&account);
+        running.live += given;
         let Some(held) = self.endpoints.get(&endpoint) else { return Ok(()) };
         // Nobody's turn has changed if nothing was given.
-        let lane = if given == 0 { held.stored[3].clone() } else { Some(super::codec::text(&held.lane)?) };
-        let new = [Some(super::codec::text(&room.gate)?), account, maybe_text(bound.as_ref())?, lane];
-        let limit = if held.change.drain { 0 } else { held.change.limit(room.limit, room.most) };
-        let limit = super::codec::int(limit);
-        let is_changed = held.change.drain || held.change.limit.is_some();
-        if let Some(before) = held.limit.filter(|before| *before != limit && !is_changed) {
-            tracing::warn!(
-                endpoint = %room.endpoint, before, now = limit,
-                "this process has another limit for {} than the one before it; give all workers the same endpoints file",
-                room.endpoint
-            );
-        }
-        if given == 0 && held.stored == new && held.limit == Some(limit) && !self.gave.contains(&endpoint) {
-            self.writes.remove(&endpoint);
+        let lane = if given == 0 { held.kept.lane.clone() } else { Some(text(&held.lane)?) };
+        let (limit, limit_from, limit_at) = kept_limit(held, room, &self.worker, self.now);
+        let kept = Kept {
+            gate: Some(text(&room.gate)?),
+            account,
+            bound: maybe_text(bound.as_ref())?,
+            lane,
+            limit,
+            limit_from,
+            limit_at,
+            linger: micros(room.linger),
+            longest_call: micros(self.longest_call),
+        };
+        let said = Kept { limit_from: None, limit_at: None, ..kept.clone() };
+        let before = Kept { limit_from: None, limit_at: None, ..held.kept.clone() };
+        let is_old = said == before && !held.is_due(self.now);
+        if given == 0 && is_old && !self.gave.contains(&endpoint) {
+            self.news.remove(&endpoint);
         } else {
-            self.writes.insert(endpoint, (new, limit));
+            self.news.insert(endpoint, kept);
         }
         Ok(())
     }
@@ -134,33 +213,9 @@ impl Rooms {
 
     /// Stores what is news.
     pub(crate) async fn write(&self, tx: &Tx) -> Result<(), Fault> {
-        const WRITE: &str = "-- room::write
-            UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
-                bound = new.bound, lane = new.lane, claims = new.claims
-            FROM (SELECT wanted.*, (SELECT ctid FROM beacon.endpoints
-                    WHERE endpoints.no BETWEEN wanted.no AND wanted.no ORDER BY endpoints.no DESC LIMIT 1) AS place
-                FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[])
-                    AS wanted (no, max_in_flight, gate, account, bound, lane, claims)) AS new
-            WHERE endpoints.ctid = new.place";
-        if self.writes.is_empty() {
-            return Ok(());
-        }
-        let places: Vec<i32> = self.writes.keys().copied().collect();
-        let count = |no: &i32| self.claimed(*no) - i64::from(!self.gave.contains(no));
-        let claims: Vec<i64> = places.iter().map(count).collect();
-        let limits: Vec<i32> = self.writes.values().map(|(_, limit)| *limit).collect();
-        let column = |at: usize| self.writes.values().map(|(new, _)| new[at].as_deref()).collect::<Vec<_>>();
-        let [gates, accounts, bounds, lanes] = [column(0), column(1), column(2), column(3)];
-        let values = [
-            (&places as _, Type::INT4_ARRAY),
-            (&limits as _, Type::INT4_ARRAY),
-            (&gates as _, Type::TEXT_ARRAY),
-            (&accounts as _, Type::TEXT_ARRAY),
-            (&bounds as _, Type::TEXT_ARRAY),
-            (&lanes as _, Type::TEXT_ARRAY),
-            (&claims as _, Type::INT8_ARRAY),
-        ];
-        tx.execute(WRITE, &values).await.map(drop)
+        let claims = |no: &i32| self.claimed(*no) - i64::from(!self.gave.contains(no));
+        let news = self.news.iter().map(|(no, kept)| (*no, (kept.clone(), claims(no)))).collect();
+        endpoint::write(tx, &news).await
     }
 }
 
@@ -196,64 +251,57 @@ async fn lock_accounts(core: &Core, tx: &Tx, claim: &Claim) -> Result<(), Fault>
     Err(Fault::Raced)
 }
 
-async fn lock_endpoints(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEndpoint>, Fault> {
-    const LOCK: &str = "-- room::lock_endpoints
-        SELECT held.* FROM (SELECT no FROM unnest($1::int4[]) AS no ORDER BY no) AS wanted
-        CROSS JOIN LATERAL (SELECT no, max_in_flight, gate, account, bound, lane, claims, other_limit, drain, reset_at
-            FROM beacon.endpoints WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
-    let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
-    let held = |line: &super::transaction::Line| {
-        let lane: Option<String> = line.get(5)?;
-        let stored = [line.get(2)?, line.get(3)?, line.get(4)?, lane];
-        let lane = super::codec::maybe_json(line, 5)?.unwrap_or_default();
-        let change = super::operate::change(line, 7)?;
-        Ok((line.get(0)?, HeldEndpoint { lane, claims: line.get(6)?, stored, limit: line.get(1)?, change }))
-    };
-    lines.iter().map(held).collect()
-}
-
-/// Counts live leases, from the lowest that was live when they were counted before: what lies below has ended for good, but
+/// Counts abandoned calls, and live leases, from the lowest that was live when they were counted before: what lies below has ended for good, but
 /// stays in the index until a vacuum.
 async fn running(
     core: &Core,
     tx: &Tx,
     places: &[i32],
     accounts: &[&str],
-) -> Result<HashMap<i32, (Option<String>, u32)>, Fault> {
+    now: Timestamp,
+) -> Result<(HashMap<i32, Running>, Option<Timestamp>), Fault> {
     const RUNNING: &str = "-- room::running
-        SELECT asked.no, account, live.n, live.low
+        SELECT asked.no, account, live.n, live.low, abandoned.n, abandoned.until
         FROM (SELECT wanted.no, (SELECT account FROM beacon.endpoints
                 WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1) FROM unnest($1::int4[]) AS wanted (no)
             UNION SELECT no, account FROM beacon.endpoints WHERE account = ANY($2)) AS asked
         LEFT JOIN unnest($3::int4[], $4::int8[]) AS known (no, low) ON known.no = asked.no
         CROSS JOIN LATERAL (SELECT count(*) AS n, min(claimed) AS low FROM beacon.executions
-            WHERE worker IS NOT NULL AND endpoint = asked.no AND claimed >= coalesce(known.low, 0)) AS live";
+            WHERE worker IS NOT NULL AND endpoint = asked.no AND claimed >= coalesce(known.low, 0)) AS live
+        CROSS JOIN LATERAL (SELECT count(*) AS n, min(until) AS until FROM beacon.abandoned
+            WHERE endpoint = asked.no AND until > $5) AS abandoned";
     let (known, lows): (Vec<i32>, Vec<i64>) = locked(&core.live).iter().map(|(no, low)| (*no, *low)).unzip();
+    let now = At::from(now);
     let values = [
         (&places as _, Type::INT4_ARRAY),
         (&accounts as _, Type::TEXT_ARRAY),
         (&known as _, Type::INT4_ARRAY),
         (&lows as _, Type::INT8_ARRAY),
+        (&now as _, Type::TIMESTAMPTZ),
     ];
-    let mut running = HashMap::new();
+    let (mut running, mut next_end) = (HashMap::new(), None);
     for line in &tx.rows(RUNNING, &values).await? {
         let no = line.get(0)?;
         if let Some(low) = line.get::<Option<i64>>(3)? {
             locked(&core.live).insert(no, low);
         }
-        running.insert(no, (line.get(1)?, super::codec::big(line, 2)?));
+        next_end = next_end.into_iter().chain(maybe_time(line, 5)?).min();
+        let (live, abandoned) = (big(line, 2)?, big(line, 4)?);
+        running.insert(no, Running { account: line.get(1)?, live, abandoned, reattached: 0 });
     }
-    Ok(running)
+    Ok((running, next_end))
 }
 
 async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
     const ALL: &str = "-- room::all_running
-        SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL";
+        SELECT (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL)
+            + (SELECT count(*) FROM beacon.abandoned WHERE until > $1)";
     const SPENT: &str = "-- room::spent
         SELECT micros FROM beacon.spend WHERE day BETWEEN $1 AND $1 ORDER BY day DESC LIMIT 1";
     let mut shared = SharedRoom { worker: claim.at_most, global: u32::MAX, spendable: true };
     if let Some(limit) = claim.global_limit {
-        shared.global = limit.saturating_sub(super::codec::big(&tx.one(ALL, &[]).await?, 0)?);
+        let now = (&At::from(claim.now) as _, Type::TIMESTAMPTZ);
+        shared.global = limit.saturating_sub(big(&tx.one(ALL, &[now]).await?, 0)?);
     }
     if let Some(budget) = claim.day_budget {
         let spent = tx.maybe(SPENT, &[(&day(claim.now), Type::INT8)]).await?;
@@ -261,4 +309,9 @@ async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
         shared.spendable = u64::try_from(spent).unwrap_or(0) < budget.cap_micros;
     }
     Ok(shared)
+}
+
+/// For a column; thousands of years are enough.
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
 //! What all transactions of one process share: connections, and what never changes once read.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) lows: Lows,
     /// The lowest claim of each endpoint that had a live lease when it was last looked at.
     pub(crate) live: Mutex<HashMap<i32, i64>>,
+    /// Endpoints for which other workers have a smaller limit, which was told.
+    pub(crate) smaller_limits: Mutex<BTreeSet<i32>>,
     endpoints: Mutex<HashMap<EndpointId, i32>>,
     frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
     started: Mutex<HashSet<BatchKey>>,
@@ -52,6 +54,7 @@ impl Core {
             accounts: Mutex::default(),
             lows: Lows::default(),
             live: Mutex::default(),
+            smaller_limits: Mutex::default(),
             endpoints: Mutex::default(),
             frozen: Mutex::default(),
             started: Mutex::default(),

@@ -189,7 +189,8 @@ async fn batches(tx: &Tx, no: i64) -> Result<Vec<BatchView>, Fault> {
 async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, n, gate, max_in_flight, bound,
-            (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no)
+            (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no),
+            (SELECT count(*) FROM beacon.abandoned WHERE endpoint = endpoints.no)
         FROM (SELECT endpoint, model, region, state, count(*) AS n FROM beacon.executions
             WHERE job = $1 AND endpoint IS NOT NULL GROUP BY endpoint, model, region, state) AS counts
         JOIN beacon.endpoints ON endpoints.no = endpoint ORDER BY endpoints.id";
@@ -209,7 +210,8 @@ async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {
                 gate: maybe_json(line, 5)?,
                 limit: line.get::<Option<i32>>(6)?.map(|limit| u32::try_from(limit).unwrap_or(0)),
                 bound: maybe_json(line, 7)?,
-                in_flight: big(line, 8)?,
+                in_flight: big(line, 8)? + big(line, 9)?,
+                abandoned: big(line, 9)?,
             });
         }
         let count = big(line, 4)?;

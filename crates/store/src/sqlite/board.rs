@@ -110,18 +110,21 @@ pub(crate) fn endpoints(connection: &Connection) -> Result<Vec<EndpointStatus>, 
     const STATUSES: &str = "-- board::endpoints
         SELECT id, account, gate, bound, max_in_flight,
             (SELECT count(*) FROM executions WHERE lease_until IS NOT NULL AND endpoint = endpoints.no),
+            (SELECT count(*) FROM abandoned WHERE endpoint = endpoints.no),
             (SELECT count(*) FROM (SELECT 1 FROM executions WHERE state = 'queued' AND endpoint = endpoints.no LIMIT ?1))
         FROM endpoints ORDER BY id";
     let mut query = connection.prepare_cached(STATUSES)?;
     let statuses = query.query_map([EndpointStatus::MOST_WAITING], |row| {
+        let (live, abandoned): (u32, u32) = (row.get(5)?, row.get(6)?);
         Ok(EndpointStatus {
             endpoint: EndpointId::new(row.get::<_, String>(0)?),
             account: row.get::<_, Option<String>>(1)?.map(AccountId::new),
             gate: maybe_json(row, 2)?,
             bound: maybe_json(row, 3)?,
             limit: row.get(4)?,
-            in_flight: row.get(5)?,
-            waiting: row.get(6)?,
+            in_flight: live + abandoned,
+            abandoned,
+            waiting: row.get(7)?,
         })
     })?;
     Ok(statuses.collect::<rusqlite::Result<_>>()?)

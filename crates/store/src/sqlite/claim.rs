@@ -15,15 +15,19 @@ use super::{
     codec::{at, load_frozen, micros, region},
     writer::{Fault, Writer},
 };
-use crate::{fair::Candidate, frozen::Frozen};
+use crate::{fair::Candidate, frozen::Frozen, rules::SharedRoom};
 
 /// Jobs whose frozen part is kept at hand.
 const FROZEN: usize = 64;
 
+/// The columns that [`ready_row`] reads.
+pub(crate) const READY: &str =
+    "job, n, batch, model, region, run, attempts, failures, throttles, token, resume, queued_at, started_at";
+
 /// One execution that is ready.
-struct Ready {
-    job: i64,
-    n: u32,
+pub(crate) struct Ready {
+    pub(crate) job: i64,
+    pub(crate) n: u32,
     batch: u32,
     model: u32,
     region: beacon_spec::Region,
@@ -31,8 +35,8 @@ struct Ready {
     attempts: u32,
     failures: u32,
     throttles: u32,
-    token: i64,
-    resume: Option<String>,
+    pub(crate) token: i64,
+    pub(crate) resume: Option<String>,
     queued_at: Option<i64>,
     started_at: Option<i64>,
 }
@@ -46,6 +50,8 @@ impl Writer {
         for room in &claim.rooms {
             let endpoint = self.endpoint_no(&room.endpoint)?;
             let limit = self.limit(endpoint, room)?;
+            let wanted = self.reattach(claim, room, (endpoint, limit), &mut shared, &mut claimed)?;
+            let room = &Room { free: wanted, ..room.clone() };
             let (bound, free) = match limit {
                 Some(limit) => self.free(claim, room, (endpoint, limit), shared)?,
                 None => (Bound::Drain, 0),
@@ -53,16 +59,42 @@ impl Writer {
             let ready = if free > 0 { self.ready(endpoint, free, claim)? } else { Vec::new() };
             shared.take(ready.len() as u32);
             let room_now = Room { limit: limit.unwrap_or(0), ..room.clone() };
-            self.keep_room(endpoint, &room_now, (ready.len() as u32 == free).then_some(bound))?;
+            let bound = (ready.len() as u32 == free).then_some(bound);
+            self.keep_room(endpoint, &room_now, claim.longest_call, bound)?;
             for ready in ready {
                 let (lease, started) = self.lease(claim, room, ready)?;
                 claimed.leases.push(lease);
                 claimed.started.extend(started);
             }
-            waiting = waiting.into_iter().chain(self.next_ready(endpoint, claim)?).min();
+            let ends = self.next_end(endpoint, micros(claim.now))?;
+            waiting = waiting.into_iter().chain(self.next_ready(endpoint, claim)?).chain(ends).min();
         }
         claimed.next_ready_at = waiting.map(at);
         Ok(claimed)
+    }
+
+    /// Leases whose calls run already come first; tells how many more are wanted for the endpoint.
+    fn reattach(
+        &mut self,
+        claim: &Claim,
+        room: &Room,
+        (endpoint, limit): (i64, Option<u32>),
+        shared: &mut SharedRoom,
+        claimed: &mut Claimed,
+    ) -> Result<u32, Fault> {
+        let wanted = room.free.min(shared.worker);
+        let Some(limit) = limit.filter(|_| shared.spendable && wanted > 0) else { return Ok(wanted) };
+        let free = limit.saturating_sub(self.live(endpoint)?).min(wanted);
+        let resumed = self.reattachable(endpoint, free, micros(claim.now))?;
+        let left = wanted - resumed.len() as u32;
+        for ready in resumed {
+            shared.reattach();
+            self.reattached(&ready)?;
+            let (lease, started) = self.lease(claim, room, ready)?;
+            claimed.leases.push(lease);
+            claimed.started.extend(started);
+        }
+        Ok(left)
     }
 
     /// The executions that get the slots of one endpoint.
@@ -237,7 +269,7 @@ fn out_of_range(column: usize, place: u32) -> rusqlite::Error {
     rusqlite::Error::IntegralValueOutOfRange(column, i64::from(place))
 }
 
-fn ready_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ready> {
+pub(crate) fn ready_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ready> {
     Ok(Ready {
         job: row.get(0)?,
         n: row.get(1)?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beacon_domain::{ExecutionId, ExecutionState, JobId, LeaseKey, Reaped, Renewed, ResumeToken};
+use beacon_domain::{ExecutionId, ExecutionState, JobId, LeaseKey, Parting, Reaped, Renewed, ResumeToken};
 use beacon_spec::Timestamp;
 use rusqlite::params;
 
@@ -52,31 +52,44 @@ impl Writer {
     }
 
     /// See [`beacon_domain::WorkQueue::give_back`]. A call that is check-pointed stays the same attempt.
-    pub(crate) fn give_back(&mut self, leases: &[LeaseKey], not_before: Timestamp) -> Result<u32, Fault> {
-        const BACK: &str = "-- lease::give_back
-            UPDATE executions SET state = 'queued', not_before = max(?3, 0), worker = NULL, lease_until = NULL,
-                attempts = attempts - (resume IS NULL) WHERE job = ?1 AND n = ?2";
+    pub(crate) fn give_back(
+        &mut self,
+        leases: &[LeaseKey],
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, Fault> {
         let mut given = 0;
         for key in leases {
             let Some(held) = self.held(*key)? else { continue };
-            if !is_held(&held, *key) {
-                self.let_go(held.job, *key)?;
-                continue;
-            }
-            if held.reason.is_some() {
-                self.end_unfinished(&held, key.execution.n)?;
-                self.batch_moved(&held, not_before)?;
+            if is_held(&held, *key) {
+                self.return_held(&held, *key, now)?;
+                given += 1;
             } else {
-                let mut back = self.connection.prepare_cached(BACK)?;
-                back.execute(params![held.job, key.execution.n, micros(not_before)])?;
-                drop(back);
-                self.count_back(&held)?;
+                self.let_go(held.job, *key)?;
             }
-            self.wake_queue();
-            self.wake_job(key.execution.job);
-            given += 1;
+            if parting == Parting::Abandoned {
+                self.abandon(*key, now)?;
+            }
         }
         Ok(given)
+    }
+
+    fn return_held(&mut self, held: &Held, key: LeaseKey, now: Timestamp) -> Result<(), Fault> {
+        const BACK: &str = "-- lease::give_back
+            UPDATE executions SET state = 'queued', not_before = max(?3, 0), worker = NULL, lease_until = NULL,
+                attempts = attempts - (resume IS NULL) WHERE job = ?1 AND n = ?2";
+        if held.reason.is_some() {
+            self.end_unfinished(held, key.execution.n)?;
+            self.batch_moved(held, now)?;
+        } else {
+            let mut back = self.connection.prepare_cached(BACK)?;
+            back.execute(params![held.job, key.execution.n, micros(now)])?;
+            drop(back);
+            self.count_back(held)?;
+        }
+        self.wake_queue();
+        self.wake_job(key.execution.job);
+        Ok(())
     }
 
     /// See [`beacon_domain::WorkQueue::reap`].
@@ -84,6 +97,7 @@ impl Writer {
         const LATE: &str = "-- lease::late_jobs
             SELECT no FROM jobs WHERE ended_at IS NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2";
         let mut reaped = Reaped::default();
+        self.forget_abandoned(now)?;
         let mut query = self.connection.prepare_cached(LATE)?;
         let late = query
             .query_map(params![micros(now), n], |row| row.get(0))?
@@ -112,6 +126,8 @@ impl Writer {
         drop(query);
         for (key, expiries) in expired {
             self.expire(key, expiries, now, reaped)?;
+            // Its worker is gone, or stands still; its endpoint may not have noticed.
+            self.abandon(key, now)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The store in one SQLite file: one thread writes in groups, one reads beside it.
 
+mod abandoned;
 mod accept;
 mod access;
 mod answers;
@@ -24,8 +25,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf, RecordReport, Recording,
-    Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf, RecordReport,
+    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -154,8 +155,13 @@ impl WorkQueue for SqliteStore {
         self.threads.write(Durability::Disk, move |writer| writer.record(&recordings, now)).await
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
-        self.threads.write(Durability::Process, move |writer| writer.give_back(&leases, not_before)).await
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
+        self.threads.write(Durability::Process, move |writer| writer.give_back(&leases, parting, now)).await
     }
 
     async fn reap(&self, n: u32, now: Timestamp) -> Result<Reaped, StoreError> {

@@ -9,10 +9,11 @@ use std::{
 use beacon_domain::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../../migrations/sqlite/0002_steering.sql"),
     include_str!("../../../../migrations/sqlite/0003_results.sql"),
+    include_str!("../../../../migrations/sqlite/0004_abandoned_calls.sql"),
 ];
 const LATEST: i64 = MIGRATIONS.len() as i64;
 /// "Beac", which the first migration sets.

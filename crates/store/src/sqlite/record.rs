@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use beacon_domain::{
-    Answer, CallError, EndReason, ExecutionState, JobId, LeaseKey, Outcome, RecordReport, Recorded, Recording,
+    Answer, CallError, EndReason, ExecutionState, JobId, LeaseKey, Outcome, Parting, RecordReport, Recorded,
+    Recording,
 };
 use beacon_spec::{Receipt, Sha256Digest, Timestamp};
 use rusqlite::{OptionalExtension, params};
@@ -39,6 +40,9 @@ impl Writer {
         let mut report = RecordReport::default();
         for recording in recordings {
             let recorded = self.record_one(recording, now, &mut report)?;
+            if recording.parting() == Parting::Abandoned {
+                self.abandon(recording.lease, now)?;
+            }
             report.recorded.push(recorded);
         }
         let jobs: BTreeSet<JobId> =

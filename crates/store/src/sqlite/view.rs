@@ -232,7 +232,8 @@ fn batches(connection: &Connection, no: i64) -> Result<Vec<BatchView>, Fault> {
 fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, bound, (SELECT count(*) FROM executions AS every
-            WHERE every.lease_until IS NOT NULL AND every.endpoint = executions.endpoint)
+            WHERE every.lease_until IS NOT NULL AND every.endpoint = executions.endpoint),
+            (SELECT count(*) FROM abandoned WHERE abandoned.endpoint = executions.endpoint)
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
     const MODELS: &str = "-- view::models
@@ -253,7 +254,8 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
                 gate: maybe_json(row, 5)?,
                 limit: row.get(6)?,
                 bound: maybe_json(row, 7)?,
-                in_flight: row.get(8)?,
+                in_flight: row.get::<_, u32>(8)? + row.get::<_, u32>(9)?,
+                abandoned: row.get(9)?,
             });
         }
         let count: u32 = row.get(4)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use beacon_domain::{
-    Batching, CancelReason, Clock as _, JobStore as _, JobView as _, Lease, LeaseKey, Recorded,
+    Batching, CancelReason, Clock as _, JobStore as _, JobView as _, Lease, LeaseKey, Parting, Recorded,
     WorkQueue as _,
 };
 use beacon_store::PostgresStore;
@@ -47,7 +47,7 @@ async fn careless(
         store.record(recordings, clock.now()).await.unwrap();
         let keys: Vec<LeaseKey> = old.iter().rev().take(3).map(|lease| lease.key).collect();
         match random.random_range(0..10) {
-            0 => drop(store.give_back(keys, clock.now()).await.unwrap()),
+            0 => drop(store.give_back(keys, Parting::NoCall, clock.now()).await.unwrap()),
             1 => drop(store.renew(keys, LEASE, clock.now()).await.unwrap()),
             2 => drop(store.reap(50, clock.now()).await.unwrap()),
             3 => clock.advance(LEASE / 4),
@@ -99,7 +99,7 @@ async fn a_worker_that_was_away_too_long_writes_nothing() {
     let report = away.record(vec![completed(&old, clock.now())], clock.now()).await.unwrap();
     let token = beacon_domain::ResumeToken("https://stale".to_owned());
     let checkpointed = away.checkpoint(old.key, token).await.unwrap();
-    let given = away.give_back(vec![old.key], clock.now()).await.unwrap();
+    let given = away.give_back(vec![old.key], Parting::NoCall, clock.now()).await.unwrap();
 
     assert_eq!((report.recorded, checkpointed, given), (vec![Recorded::Lost], false, 0));
     assert_eq!(other.records(jobs[0], None, 10).await.unwrap(), before);

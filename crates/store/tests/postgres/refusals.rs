@@ -121,7 +121,7 @@ async fn a_lock_held_by_somebody_else_is_not_waited_for_without_end() {
     let error = store.claim(claim(&["us-east/m"], 1, clock.now())).await.unwrap_err();
     stranger.batch_execute("ROLLBACK").await.unwrap();
 
-    assert!(error.to_string().contains("room::lock_endpoints"), "{error}");
+    assert!(error.to_string().contains("endpoint::lock"), "{error}");
     assert_eq!(store.claim(claim(&["us-east/m"], 1, clock.now())).await.unwrap().leases.len(), 1);
 }
 

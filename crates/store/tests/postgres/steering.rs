@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use beacon_domain::{
-    Acceptance, AuditEntry, AuditTrail as _, Batching, Clock as _, JobSteering as _, JobStore as _,
+    Acceptance, AuditEntry, AuditTrail as _, Batching, Clock as _, JobSteering as _, JobStore as _, Parting,
     QuotaStore as _, StoreError, WorkQueue as _,
 };
 use beacon_spec::{KeyId, Quota};
@@ -100,7 +100,7 @@ async fn take_and_give_back(store: Arc<PostgresStore>, clock: ManualClock, over:
     while !over.load(Ordering::Relaxed) {
         let claimed = store.claim(claim(&["us-east/a", "us-east/b"], 2, clock.now())).await.unwrap();
         let keys = claimed.leases.iter().map(|lease| lease.key).collect();
-        store.give_back(keys, clock.now()).await.unwrap();
+        store.give_back(keys, Parting::NoCall, clock.now()).await.unwrap();
     }
 }
 

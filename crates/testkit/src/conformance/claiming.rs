@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use beacon_domain::{
-    AccountId, AccountLimit, Batching, Bound, Claim, DayBudget, Gate, Lease, Recorded, Renewed,
+    AccountId, AccountLimit, Batching, Bound, Claim, DayBudget, Gate, Lease, Parting, Recorded, Renewed,
 };
 
 use super::{Scene, Store};
@@ -189,7 +189,7 @@ pub async fn a_claim_says_what_bounds_it<S: Store>(scene: Scene<S>) {
         let leases = scene.store.claim(claim).await.unwrap().leases;
         let progress = scene.store.progress(job).await.unwrap();
         let keys = leases.iter().map(|lease| lease.key).collect();
-        scene.store.give_back(keys, scene.now()).await.unwrap();
+        scene.store.give_back(keys, Parting::NoCall, scene.now()).await.unwrap();
         (progress.endpoints[0].bound, progress.endpoints[0].in_flight)
     };
 
@@ -225,9 +225,9 @@ pub async fn a_cancelled_call_holds_its_slot_until_it_is_gone<S: Store>(scene: S
         "the jobs share the endpoint, and both calls may still run"
     );
 
-    let answer = scene.store.give_back(vec![of_ended[0].key], scene.now()).await.unwrap();
+    let answer = scene.store.give_back(vec![of_ended[0].key], Parting::NoCall, scene.now()).await.unwrap();
     let after_giving_back = slots().await;
-    let again = scene.store.give_back(vec![of_ended[0].key], scene.now()).await.unwrap();
+    let again = scene.store.give_back(vec![of_ended[0].key], Parting::NoCall, scene.now()).await.unwrap();
 
     assert_eq!((answer, after_giving_back, again, slots().await), (0, 1, 0, 0));
     scene.advance_s(31);

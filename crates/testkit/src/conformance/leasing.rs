@@ -1,6 +1,6 @@
 //! Leases after the claim.
 
-use beacon_domain::{Batching, LossReason, Recorded, Renewed, ResumeToken};
+use beacon_domain::{Batching, LossReason, Parting, Recorded, Renewed, ResumeToken};
 
 use super::{Scene, Store};
 use crate::{LEASE, SpecBuilder, completed};
@@ -49,7 +49,7 @@ pub async fn a_lost_lease_says_why<S: Store>(scene: Scene<S>) {
     let of_cancelled = scene.take_one().await;
     scene.cancel(cancelled).await;
     // Its call is dropped.
-    scene.store.give_back(vec![of_cancelled.key], scene.now()).await.unwrap();
+    scene.store.give_back(vec![of_cancelled.key], Parting::NoCall, scene.now()).await.unwrap();
     scene.accept(SpecBuilder::new("reclaimed").verified(), Batching::Question).await;
     let of_reclaimed = scene.take_one().await;
     scene.clock.advance(LEASE);
@@ -109,7 +109,11 @@ pub async fn a_lease_given_back_counts_no_attempt<S: Store>(scene: Scene<S>) {
         let lease = scene.take_one().await;
         assert_eq!((lease.attempt, lease.failures), (1, 0));
         scene.give_back(lease.key).await;
-        assert_eq!(scene.store.give_back(vec![lease.key], scene.now()).await.unwrap(), 0, "once");
+        assert_eq!(
+            scene.store.give_back(vec![lease.key], Parting::NoCall, scene.now()).await.unwrap(),
+            0,
+            "once"
+        );
     }
 
     assert_eq!(scene.cells(job).await[0].attempts, 0);

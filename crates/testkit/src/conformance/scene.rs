@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{
     Acceptance, Accepted, Batching, CancelReason, Cancelled, CellView, Claimed, Clock, ExecutionRecord,
-    ExecutionState, JobId, JobState, JobStore, JobSummary, JobView, Lease, LeaseKey, RecordReport, Recorded,
-    Recording, WorkQueue,
+    ExecutionState, JobId, JobState, JobStore, JobSummary, JobView, Lease, LeaseKey, Parting, RecordReport,
+    Recorded, Recording, WorkQueue,
 };
 use beacon_spec::{Timestamp, VerifiedSpec};
 
@@ -82,7 +82,7 @@ impl<S: Store> Scene<S> {
     }
 
     pub(super) async fn give_back(&self, key: LeaseKey) {
-        assert_eq!(self.store.give_back(vec![key], self.now()).await.unwrap(), 1);
+        assert_eq!(self.store.give_back(vec![key], Parting::NoCall, self.now()).await.unwrap(), 1);
     }
 
     pub(super) async fn reap(&self) -> beacon_domain::Reaped {

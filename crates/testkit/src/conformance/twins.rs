@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use beacon_domain::{
     AccountId, AccountLimit, Batching, CancelReason, Claim, EndpointId, EndpointOverride, ErrorCode,
-    JobFilter, JobId, Lease, Operations, Outcome, Recording, ResumeToken, StoreError,
+    JobFilter, JobId, Lease, Operations, Outcome, Parting, Recording, ResumeToken, Stage, StoreError,
 };
 use beacon_spec::VerifiedSpec;
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -57,7 +57,7 @@ enum Deed {
     Renew(Vec<usize>),
     Checkpoint(usize),
     Record { lease: usize, kind: u32 },
-    GiveBack(usize),
+    GiveBack { lease: usize, abandoned: bool },
     Cancel { job: usize, budget: bool },
     Pause(usize),
     Resume(usize),
@@ -93,7 +93,7 @@ impl History {
             },
             _ if self.leases.is_empty() => self.accept(pick),
             56..60 => Deed::Checkpoint(lease(pick, self.leases.len())),
-            60..64 => Deed::GiveBack(lease(pick, self.leases.len())),
+            60..64 => Deed::GiveBack { lease: lease(pick, self.leases.len()), abandoned: pick(2) == 0 },
             64..68 => Deed::Renew((0..3).map(|_| pick(self.leases.len())).collect()),
             _ => {
                 // Mostly a young lease, which is likely to be held.
@@ -158,7 +158,10 @@ impl History {
                 let recording = recording(&self.leases[*lease], *kind, scene);
                 shown(store.record(vec![recording], now).await)
             }
-            Deed::GiveBack(lease) => shown(store.give_back(vec![self.leases[*lease].key], now).await),
+            Deed::GiveBack { lease, abandoned } => {
+                let parting = if *abandoned { Parting::Abandoned } else { Parting::NoCall };
+                shown(store.give_back(vec![self.leases[*lease].key], parting, now).await)
+            }
             Deed::Cancel { job, budget } => {
                 let by = CancelReason::By("tester".to_owned());
                 let reason = if *budget { CancelReason::Budget } else { by };
@@ -184,6 +187,8 @@ fn assert_same(one: &str, other: &str, place: &str) {
 
 fn bounded(mut claim: Claim, at_most: u32, global: Option<u32>, account: Option<u32>) -> Claim {
     claim.rooms.iter_mut().for_each(|room| (room.free, room.most) = (room.limit + 1, room.limit + 2));
+    claim.rooms.iter_mut().for_each(|room| room.linger = Duration::from_secs(15));
+    claim.longest_call = Duration::from_secs(40);
     claim.at_most = at_most;
     claim.global_limit = global;
     if let Some(limit) = account {
@@ -206,7 +211,14 @@ fn recording<S: Store>(lease: &Lease, kind: u32, scene: &Scene<S>) -> Recording 
             again.attempt.error.iter_mut().for_each(|error| error.code = ErrorCode::Throttled);
             again
         }
-        5..=6 => completed_at_cost(lease, 30, now),
+        5 => {
+            let mut lost = retry(lease, now, now);
+            if let Some(error) = &mut lost.attempt.error {
+                (error.code, error.stage) = (ErrorCode::ConnectionLost, Stage::Request);
+            }
+            lost
+        }
+        6 => completed_at_cost(lease, 30, now),
         _ => completed(lease, now),
     }
 }

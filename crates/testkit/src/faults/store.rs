@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Progress, Reaped, ReceiptLeaf,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf,
     RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
@@ -181,10 +181,15 @@ impl<S: Store + 'static> WorkQueue for FaultyStore<S> {
         .await
     }
 
-    async fn give_back(&self, leases: Vec<LeaseKey>, not_before: Timestamp) -> Result<u32, StoreError> {
+    async fn give_back(
+        &self,
+        leases: Vec<LeaseKey>,
+        parting: Parting,
+        now: Timestamp,
+    ) -> Result<u32, StoreError> {
         self.repeatable(move |store| {
             let leases = leases.clone();
-            async move { store.give_back(leases, not_before).await }
+            async move { store.give_back(leases, parting, now).await }
         })
         .await
     }

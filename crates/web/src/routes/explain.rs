@@ -69,5 +69,6 @@ fn seen_by(cell: &CellView, status: &EndpointStatus) -> EndpointView {
         bound: status.bound,
         limit: status.limit,
         in_flight: status.in_flight,
+        abandoned: status.abandoned,
     }
 }

@@ -29,8 +29,11 @@ pub(crate) struct Endpoint {
     configured_limit: u32,
     /// Its limit as a worker last used it; null if none has.
     limit: Option<u32>,
-    /// Live leases.
+    /// What counts against its limit: live leases and abandoned calls.
     in_flight: u32,
+    /// Of these, calls that nobody waits for any more, after a cancel, a time limit or the end of a worker, and that may still
+    /// run there.
+    abandoned: u32,
     /// Executions that may be claimed or wait for a retry; counting stops at 10000.
     waiting: u32,
     /// The account that pays, if it shares a limit with others.
@@ -118,6 +121,7 @@ impl Endpoint {
             configured_limit: info.limit,
             limit: status.and_then(|status| status.limit),
             in_flight: status.map_or(0, |status| status.in_flight),
+            abandoned: status.map_or(0, |status| status.abandoned),
             waiting: status.map_or(0, |status| status.waiting),
             account: info.account.clone(),
             expected_cold_s: info.timing.map(|timing| timing.cold.as_secs_f64()),

@@ -20,7 +20,7 @@ pub(crate) struct Explanation {
 pub(crate) struct Waiting {
     #[serde(flatten)]
     execution: Execution,
-    /// `paused`, `batch`, `retry`, `cold_probe`, `throttled`, `breaker`, `limit` or `worker`.
+    /// `paused`, `batch`, `retry`, `cold_probe`, `throttled`, `breaker`, `limit`, `abandoned` or `worker`.
     waits_for: &'static str,
     /// Until when, if that is known.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -49,6 +49,10 @@ impl Waiting {
             }
             WaitReason::Breaker { until } => {
                 ("breaker", Some(until), None, "its endpoint keeps failing, and is tried again then")
+            }
+            WaitReason::Abandoned { .. } => {
+                let told = "calls that nobody waits for any more may still run at its endpoint, and hold its slots until then";
+                ("abandoned", None, Some(Bound::Endpoint), told)
             }
             WaitReason::Limit { bound } => ("limit", None, Some(bound), told(bound)),
             WaitReason::Worker => ("worker", None, None, "nothing but a worker that looks"),

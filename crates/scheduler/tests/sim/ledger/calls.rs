@@ -5,6 +5,8 @@
 //!    dispatches a call after its lease, its job's deadline or a cancel that it can know of.
 //! 3. A call whose lease ended while it ran, a *stray*, is dropped with the worker's next heartbeat, a third of a lease
 //!    later at most, unless a fault holds the worker up or keeps it from the store.
+//! 4. An endpoint goes on with a call that nobody waits for any more. Where workers only die, and their clocks agree, it
+//!    never works on more calls than its limit: the slot of such a call stays taken as long as the endpoint may need it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use beacon_domain::{AttemptId, EndpointId, LeaseKey};
+use beacon_domain::{AttemptId, EndpointId, EndpointInfo, LeaseKey};
 use beacon_spec::Timestamp;
 use beacon_testkit::faults::Life;
 use tokio::time::Instant;
@@ -48,6 +50,8 @@ pub(crate) struct Calls {
     answers: BTreeMap<String, AttemptId>,
     /// Leases that a worker knows of.
     dispatched: BTreeSet<LeaseKey>,
+    /// Until when endpoints work, on calls that somebody waits for and on others.
+    working: BTreeMap<EndpointId, Vec<Instant>>,
     /// The most calls above the limit of an endpoint at once, strays included, by why the strays lost their leases.
     pub(crate) above: BTreeMap<Cause, u64>,
     pub(crate) re_attached: u64,
@@ -130,6 +134,25 @@ impl Ledger {
         for cause in causes.collect::<BTreeSet<_>>().into_iter().filter(|_| over) {
             *self.calls.above.entry(cause).or_default() += 1;
         }
+    }
+
+    /// An endpoint takes up work, and does not stop when nobody waits for it any more.
+    pub(crate) fn works(&mut self, endpoint: &EndpointInfo, until: Instant) {
+        let working = self.calls.working.entry(endpoint.id.clone()).or_default();
+        working.retain(|ends| *ends > Instant::now());
+        working.push(until);
+        let n = working.len();
+        let within = n <= endpoint.limit as usize || !self.strict;
+        self.must(
+            within,
+            "S1: no endpoint works on more calls than its limit, whoever waits for them",
+            || format!("{n} of {} on {}", endpoint.limit, endpoint.id),
+        );
+    }
+
+    /// An endpoint goes down.
+    pub(crate) fn works_on_nothing(&mut self, endpoint: &EndpointId) {
+        self.calls.working.remove(endpoint);
     }
 
     /// A worker goes on to wait for a remote call, whose resume token it believes to be durable.

@@ -62,13 +62,14 @@ impl Ledger {
         );
     }
 
-    /// An earlier question goes first: nothing fresh stays behind on the same endpoint.
+    /// An earlier question goes first: nothing fresh stays behind on the same endpoint. A call that runs there already waits
+    /// for nothing.
     fn are_in_order(&mut self, leases: &[Lease]) {
         for lease in leases {
             let execution = lease.key.execution;
             let Some(job) = self.jobs.get(&execution.job) else { continue };
             let mine = &job.cells[execution.n as usize];
-            if mine.not_before.is_some() {
+            if mine.not_before.is_some() || lease.resume.is_some() {
                 continue;
             }
             let before = job.cells[..execution.n as usize].iter().enumerate();

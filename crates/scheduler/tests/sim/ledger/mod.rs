@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     pub(crate) calls: Calls,
     /// Executions by how they ended.
     pub(crate) outcomes: StateCounts,
+    /// Whether no fault of this run excuses an endpoint with too much work.
+    pub(crate) strict: bool,
     origin: Instant,
     jobs: BTreeMap<JobId, Job>,
     /// Leases that the store holds to be live.
@@ -116,6 +118,7 @@ impl Ledger {
             broken: CancellationToken::new(),
             calls: Calls::default(),
             outcomes: StateCounts::default(),
+            strict: false,
             origin: Instant::now(),
             jobs: BTreeMap::new(),
             leases: BTreeMap::new(),

@@ -1,0 +1,78 @@
+//! Calls that nobody waits for any more and that may still run at their endpoint: they count against every limit (S1).
+
+use std::collections::BTreeMap;
+
+use beacon_spec::Timestamp;
+use tokio_postgres::types::Type;
+
+use super::{
+    codec::{At, int},
+    error::Fault,
+    lease::columns,
+    ready::{Ready, ready},
+    record::Cell,
+    transaction::Tx,
+};
+
+/// The calls of these claims were left. One that can be found again counts until it is; another as long as its endpoint may
+/// go on with it. Whoever has an execution by now has its call as well, if that can be found again.
+pub(crate) async fn abandon(tx: &Tx, left: &BTreeMap<Cell, i64>, now: Timestamp) -> Result<(), Fault> {
+    const ABANDON: &str = "-- abandoned::note
+        INSERT INTO beacon.abandoned (job, n, token, endpoint, until)
+        SELECT held.job, held.n, held.token, endpoint, $4::timestamptz + micros * interval '1 microsecond'
+        FROM unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token)
+        JOIN beacon.executions ON executions.job = held.job AND executions.n = held.n
+        JOIN beacon.endpoints ON no = endpoint
+        CROSS JOIN LATERAL (SELECT CASE WHEN executions.token = held.token AND state = 'queued' AND resume IS NOT NULL
+            THEN longest_call ELSE linger END AS micros) AS span
+        WHERE micros > 0 AND (executions.token = held.token OR resume IS NULL)
+        ON CONFLICT (job, n, token) DO UPDATE SET until = greatest(abandoned.until, excluded.until)";
+    if left.is_empty() {
+        return Ok(());
+    }
+    let (jobs, places, tokens) = columns(left);
+    let now = At::from(now);
+    let values = [
+        (&jobs as _, Type::INT8_ARRAY),
+        (&places as _, Type::INT4_ARRAY),
+        (&tokens as _, Type::INT8_ARRAY),
+        (&now as _, Type::TIMESTAMPTZ),
+    ];
+    tx.execute(ABANDON, &values).await.map(drop)
+}
+
+/// Forgets the calls that have ended by now.
+pub(crate) async fn forget(tx: &Tx, now: Timestamp) -> Result<(), Fault> {
+    const FORGET: &str = "-- abandoned::forget
+        DELETE FROM beacon.abandoned WHERE until <= $1";
+    tx.execute(FORGET, &[(&At::from(now), Type::TIMESTAMPTZ)]).await.map(drop)
+}
+
+/// Executions of these endpoints whose calls still run there: whoever claims them takes no other slot.
+pub(crate) async fn reattachable(tx: &Tx, places: &[i32], now: Timestamp) -> Result<Vec<Ready>, Fault> {
+    const FIND: &str = "-- abandoned::reattachable
+        SELECT executions.endpoint, executions.job, executions.n, batch, model, region, run, attempts, failures, throttles,
+            executions.token, resume, queued_at, executions.started_at
+        FROM beacon.abandoned JOIN beacon.executions USING (job, n, token) JOIN beacon.jobs ON no = executions.job
+        WHERE abandoned.endpoint = ANY($1) AND executions.state = 'queued' AND resume IS NOT NULL AND not_before <= $2
+            AND reason IS NULL AND paused_at IS NULL AND (cost_cap IS NULL OR cost < cost_cap)
+        ORDER BY executions.job, executions.n";
+    let lines = tx.rows(FIND, &[(&places, Type::INT4_ARRAY), (&At::from(now), Type::TIMESTAMPTZ)]).await?;
+    lines.iter().map(ready).collect()
+}
+
+/// Somebody waits for the calls of these executions again.
+pub(crate) async fn reattached<'a>(tx: &Tx, chosen: impl Iterator<Item = &'a Ready>) -> Result<(), Fault> {
+    const DELETE: &str = "-- abandoned::reattached
+        DELETE FROM beacon.abandoned USING unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token)
+        WHERE abandoned.job = held.job AND abandoned.n = held.n AND abandoned.token = held.token";
+    let resumed = chosen.filter(|ready| ready.resume.is_some());
+    let resumed = resumed.map(|ready| ((ready.job, int(ready.n)), ready.token)).collect::<BTreeMap<_, _>>();
+    if resumed.is_empty() {
+        return Ok(());
+    }
+    let (jobs, places, tokens) = columns(&resumed);
+    let values =
+        [(&jobs as _, Type::INT8_ARRAY), (&places as _, Type::INT4_ARRAY), (&tokens as _, Type::INT8_ARRAY)];
+    tx.execute(DELETE, &values).await.map(drop)
+}

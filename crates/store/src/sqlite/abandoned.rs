@@ -1,0 +1,80 @@
+//! Calls that nobody waits for any more and that may still run at their endpoint: they count against every limit (S1).
+
+use beacon_domain::LeaseKey;
+use beacon_spec::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    claim::{READY, Ready, ready_row},
+    codec::micros,
+    writer::{Fault, Writer},
+};
+
+impl Writer {
+    /// The call of this claim was left. One that can be found again counts until it is; another as long as its endpoint may go
+    /// on with it. Whoever has the execution by now has its call as well, if that can be found again.
+    pub(crate) fn abandon(&self, lease: LeaseKey, now: Timestamp) -> Result<(), Fault> {
+        const ABANDON: &str = "-- abandoned::note
+            INSERT INTO abandoned (job, n, token, endpoint, until)
+            SELECT job, n, ?3, endpoint, ?4 + span FROM (SELECT job, n, endpoint,
+                    CASE WHEN token = ?3 AND executions.state = 'queued' AND resume IS NOT NULL THEN longest_call ELSE linger END AS span
+                FROM executions JOIN endpoints ON endpoints.no = endpoint
+                WHERE job = (SELECT no FROM jobs WHERE id = ?1) AND n = ?2 AND (token = ?3 OR resume IS NULL))
+            WHERE span > 0
+            ON CONFLICT (job, n, token) DO UPDATE SET until = max(until, excluded.until)";
+        let mut abandon = self.connection.prepare_cached(ABANDON)?;
+        abandon.execute(params![
+            lease.execution.job.as_bytes(),
+            lease.execution.n,
+            lease.token as i64,
+            micros(now)
+        ])?;
+        Ok(())
+    }
+
+    /// Forgets the calls that have ended by now.
+    pub(crate) fn forget_abandoned(&mut self, now: Timestamp) -> Result<(), Fault> {
+        const FORGET: &str = "-- abandoned::forget
+            DELETE FROM abandoned WHERE until <= ?1";
+        if self.connection.prepare_cached(FORGET)?.execute([micros(now)])? > 0 {
+            self.wake_queue();
+        }
+        Ok(())
+    }
+
+    /// Executions of an endpoint whose calls still run there: whoever claims them takes no other slot.
+    pub(crate) fn reattachable(&self, endpoint: i64, most: u32, now: i64) -> Result<Vec<Ready>, Fault> {
+        let find = format!(
+            "-- abandoned::reattachable
+            SELECT {READY} FROM executions WHERE executions.state = 'queued' AND resume IS NOT NULL AND not_before <= ?2
+                AND (executions.job, n, token) IN (SELECT job, n, token FROM abandoned WHERE abandoned.endpoint = ?1)
+                AND job IN (SELECT no FROM jobs WHERE reason IS NULL AND paused_at IS NULL AND (cost_cap IS NULL OR cost < cost_cap))
+            ORDER BY job, n LIMIT ?3"
+        );
+        if self.next_end(endpoint, now)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut query = self.connection.prepare_cached(&find)?;
+        let found = query.query_map(params![endpoint, now, most], ready_row)?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Somebody waits for the call of this execution again.
+    pub(crate) fn reattached(&self, ready: &Ready) -> Result<(), Fault> {
+        const DELETE: &str = "-- abandoned::reattached
+            DELETE FROM abandoned WHERE job = ?1 AND n = ?2 AND token = ?3";
+        if ready.resume.is_some() {
+            let mut delete = self.connection.prepare_cached(DELETE)?;
+            delete.execute(params![ready.job, ready.n, ready.token])?;
+        }
+        Ok(())
+    }
+
+    /// When the first of the calls of an endpoint has ended.
+    pub(crate) fn next_end(&self, endpoint: i64, now: i64) -> Result<Option<i64>, Fault> {
+        const NEXT: &str = "-- abandoned::next_end
+            SELECT until FROM abandoned WHERE endpoint = ?1 AND until > ?2 ORDER BY until LIMIT 1";
+        let mut query = self.connection.prepare_cached(NEXT)?;
+        Ok(query.query_row([endpoint, now], |row| row.get(0)).optional()?)
+    }
+}
