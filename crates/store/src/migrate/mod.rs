@@ -8,7 +8,7 @@ mod files;
 mod state;
 
 use beacon_domain::StoreError;
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::{Client, error::SqlState, types::Type};
 
 use crate::postgres::{PostgresOptions, explain, place, unavailable};
 pub use files::{MIGRATIONS, Migration};
@@ -18,6 +18,9 @@ pub use state::{State, StepState};
 
 /// The keys of the advisory lock: "beac" in ASCII, and -1, which is no job.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1650811235, -1)";
+
+/// How often a migration is begun that others keep from its locks.
+const TRIES: u32 = 5;
 
 const TABLE: &str = "-- migrate::table
     CREATE SCHEMA IF NOT EXISTS beacon;
@@ -137,8 +140,19 @@ impl Migrator {
         Ok(done)
     }
 
-    /// One migration, if there is one to do.
+    /// One migration, if there is one to do. Programs that serve meanwhile take locks in another order: of two that wait for
+    /// each other the server ends one, and nothing of the migration stays, so it is tried again.
     async fn step(&mut self, direction: Direction) -> Result<Option<Migration>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.step_once(direction).await {
+                Err(error) if tries < TRIES && is_deadlock(&error) => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn step_once(&mut self, direction: Direction) -> Result<Option<Migration>, StoreError> {
         let next = self.begin(direction).await;
         let next = match next {
             Ok(next) => next,
@@ -240,8 +254,9 @@ impl Migrator {
         let Migration { version, name, .. } = migration;
         let what = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
         let message = format!(
-            "{}: migration {version:04}_{name} failed on its way {direction}: {what}; nothing of it stays unless status says dirty",
-            self.place
+            "{}: migration {version:04}_{name} failed on its way {direction}: {what}; nothing of it stays unless status says dirty{}",
+            self.place,
+            put_back(migration, &error).unwrap_or_default()
         );
         unavailable(message, error)
     }
@@ -276,6 +291,25 @@ impl std::fmt::Display for Direction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if *self == Self::Up { "up" } else { "down" })
     }
+}
+
+/// What to do where a migration meets its own tables: only its line can be missing.
+fn put_back(migration: &Migration, error: &tokio_postgres::Error) -> Option<String> {
+    let is_there = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_COLUMN, SqlState::DUPLICATE_OBJECT];
+    error.code().filter(|code| is_there.contains(code))?;
+    let Migration { version, name, serves_from, .. } = migration;
+    let checksum = beacon_spec::Sha256Digest::from_bytes(migration.checksum());
+    Some(format!(
+        ". What it makes is there: if only its line was lost, put it back with INSERT INTO beacon.migrations (version, name, \
+         checksum, dirty, serves_from) VALUES ({version}, '{name}', '\\x{checksum}', false, {serves_from})"
+    ))
+}
+
+/// Whether a transaction was ended because it and another one waited for each other.
+fn is_deadlock(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source: Some(source), .. } = error else { return false };
+    let source = source.downcast_ref::<tokio_postgres::Error>();
+    source.and_then(tokio_postgres::Error::code) == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 fn version(number: u32) -> i32 {

@@ -1,10 +1,13 @@
 //! Limits over many processes: whoever claims at the same time, no limit is ever exceeded (S1, O3).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use beacon_domain::{
-    AccountId, AccountLimit, Batching, Claim, Clock as _, DayBudget, JobState, JobStore as _, JobView as _,
-    WorkQueue as _,
+    AccountId, AccountLimit, Batching, Board as _, Claim, Clock as _, DayBudget, JobState, JobStore as _,
+    JobView as _, WorkQueue as _, WorkerId,
 };
 use beacon_store::{PostgresOptions, PostgresStore};
 use beacon_testkit::{ManualClock, SpecBuilder, accept, claim, completed, completed_at_cost};
@@ -194,4 +197,35 @@ async fn shares_are_fair_over_processes() {
     }
 
     assert_eq!(heavy, 20);
+}
+
+// S1: processes with other endpoints files than the rest are a mistake, and the limit that surely holds is the smallest.
+#[tokio::test]
+async fn of_the_limits_of_several_workers_the_smallest_holds_until_its_worker_is_gone() {
+    let (options, clock) = (database::options().await, clock());
+    let store = PostgresStore::connect(options).await.unwrap();
+    submit(&store, &clock, 1, 20, &["m"], Batching::Endpoint).await;
+    let take = async |worker: &str, limit: u32| {
+        let mut asked = claim(&["us-east/m"], limit, clock.now());
+        asked.worker = WorkerId::new(worker);
+        asked.lease = Duration::from_secs(3600);
+        store.claim(asked).await.unwrap().leases.len()
+    };
+    let shown = async || store.endpoints().await.unwrap()[0].limit;
+
+    assert_eq!(take("large", 4).await, 4, "it does not know of another yet");
+    assert_eq!(take("small", 1).await, 0);
+    assert_eq!((take("large", 6).await, shown().await), (0, Some(1)));
+    // Who looks for work says again that it is there, also when there is no room.
+    clock.advance(Duration::from_secs(50));
+    assert_eq!(take("small", 1).await, 0);
+    clock.advance(Duration::from_secs(50));
+    assert_eq!((take("large", 6).await, shown().await), (0, Some(1)));
+    clock.advance(Duration::from_secs(10));
+
+    assert_eq!(
+        (take("large", 6).await, shown().await),
+        (2, Some(6)),
+        "the other one has been silent for a minute"
+    );
 }

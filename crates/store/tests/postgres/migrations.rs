@@ -145,6 +145,24 @@ async fn a_store_refuses_a_schema_that_is_behind() {
     );
 }
 
+// O1: the refusal says how to go on, and its words do what they say.
+#[tokio::test]
+async fn a_line_of_the_migrations_that_was_lost_is_put_back_as_the_refusal_says() {
+    let (options, name) = empty();
+    let mut migrator = migrator(&options).await;
+    migrator.up().await.unwrap();
+    let last = MIGRATIONS.len();
+    let lost = format!("DELETE FROM beacon.migrations WHERE version = {last} RETURNING version");
+    let _ = Cluster::shared().sql(&name, &lost);
+
+    let error = migrator.up().await.unwrap_err().to_string();
+    let (_, advice) = error.split_once("put it back with ").unwrap();
+    let _ = Cluster::shared().sql(&name, advice);
+
+    assert!(migrator.up().await.unwrap().is_empty());
+    assert!(migrator.status().await.unwrap().iter().all(|step| step.state == State::Applied));
+}
+
 #[tokio::test]
 async fn a_migration_that_fails_leaves_nothing_behind() {
     let (options, name) = empty();
