@@ -58,7 +58,7 @@ macro_rules! store_conformance {
                 workers_are_there_until_they_leave_or_fall_silent;
             answering: a_repeated_request_gets_the_answer_of_the_first, another_request_under_a_key_is_told_apart,
                 a_request_whose_process_is_gone_is_taken_over, a_request_that_was_given_up_may_come_again,
-                an_old_answer_is_forgotten;
+                an_old_answer_is_forgotten, a_look_at_a_request_begins_nothing;
             quotas: open_executions_of_a_key_are_bounded, jobs_of_a_day_are_bounded, the_spend_of_a_day_is_set_aside,
                 an_operators_quota_goes_before_the_rings, many_submissions_at_once_never_pass_a_quota;
             accounts: a_token_is_found_by_its_hash, a_revoked_token_allows_nothing,
