@@ -44,3 +44,57 @@ async fn ready(State((view, outages)): State<Parts>) -> (StatusCode, Json<Value>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use beacon_spec::WebhookSecret;
+    use beacon_store::MemoryStore;
+    use beacon_testkit::ManualClock;
+    use beacon_webhooks::{Networks, PostOptions, Rules, Secrets, SenderParts, SystemResolver};
+    use http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn sender(store: &Arc<MemoryStore>) -> Arc<Sender> {
+        let post = PostOptions {
+            timeout: std::time::Duration::from_secs(15),
+            ca_pem: None,
+            user_agent: "test/1".to_owned(),
+        };
+        let rules = Rules {
+            secrets: Secrets::new(WebhookSecret::generate(), None),
+            allow: Networks::new(Vec::new()),
+            allow_http: false,
+        };
+        let parts = SenderParts {
+            clock: Arc::new(ManualClock::new()),
+            deliveries: Arc::clone(store) as _,
+            specs: Arc::clone(store) as _,
+            rules: Arc::new(rules),
+            resolver: Arc::new(SystemResolver),
+            post,
+        };
+        Arc::new(Sender::new(parts).expect("public authorities are built in"))
+    }
+
+    async fn metrics(sender: Option<Arc<Sender>>, store: &Arc<MemoryStore>) -> String {
+        let routes = health_routes(Arc::clone(store) as _, Outages::default(), sender);
+        let request = Request::get("/metrics").body(Body::empty()).expect("it is a request");
+        let answer = routes.oneshot(request).await.expect("routes always answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.expect("it is there");
+        String::from_utf8(bytes.to_vec()).expect("it is text")
+    }
+
+    #[tokio::test]
+    async fn a_worker_counts_the_webhooks_that_it_sends_if_it_sends_any() {
+        let store = Arc::new(MemoryStore::new());
+
+        let sends = metrics(Some(sender(&store)), &store).await;
+
+        assert!(sends.contains(r#"beacon_deliveries_total{outcome="gave_up"} 0"#), "{sends}");
+        assert_eq!(metrics(None, &store).await, "# EOF\n");
+    }
+}

@@ -96,14 +96,18 @@ impl Sender {
         let mut sending = JoinSet::new();
         let mut busy: HashMap<Id, Sending> = HashMap::new();
         let (mut look_at, mut works) = (self.clock.monotonic(), true);
+        let mut rested = look_at;
         while !drain.is_cancelled() {
             let now = self.clock.monotonic();
             let free = AT_ONCE - sending.len();
             if free > 0 && now >= look_at {
                 let n = (free / OF_FREE).max(1);
                 let taken = self.take(n, busy.values().cloned().collect(), &mut works).await;
+                let looked = self.clock.monotonic();
+                // However much waits, the database spends no more than half of the time on looking through it.
+                rested = looked + looked.since(now);
                 // Whoever got all that it asked for may get more at once.
-                look_at = if taken.len() == n { now } else { now + EVERY };
+                look_at = if taken.len() == n { rested } else { rested.max(now + EVERY) };
                 for delivery in taken {
                     let who = delivery.sending();
                     let task = sending.spawn(Arc::clone(&self).send(delivery, now + self.lease));
@@ -117,7 +121,7 @@ impl Sender {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     busy.remove(&id);
                     // There may be more for this receiver.
-                    look_at = self.clock.monotonic();
+                    look_at = rested;
                 }
                 () = self.clock.sleep_until(look_at), if sending.len() < AT_ONCE => {}
             }

@@ -127,7 +127,8 @@ impl Due<'_> {
         // The receiver is that of `receiver_of`. Jobs are looked up once for all that they have for one receiver.
         const DUE: &str = "-- delivery::due
             WITH waiting AS MATERIALIZED (
-                SELECT no, next_at, job, coalesce(lower(substring(url FROM '://([^/?#]*)')), '') AS receiver
+                SELECT no, next_at, job,
+                    lower(split_part(translate(split_part(url, '://', 2), '?#', '//'), '/', 1) COLLATE \"C\") AS receiver
                 FROM beacon.deliveries WHERE state = 'pending' AND next_at <= $1),
             of_jobs AS MATERIALIZED (SELECT DISTINCT ON (job, receiver) no, next_at, job, receiver FROM waiting
                 ORDER BY job, receiver, next_at, no),

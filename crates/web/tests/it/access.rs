@@ -74,6 +74,25 @@ async fn a_wrong_or_expired_token_is_refused_by_open_reads_too() {
     assert_eq!(jobs(short).await.refusal(), (401, "wrong_token"));
 }
 
+// A7
+#[tokio::test]
+async fn who_guesses_tokens_keeps_nobody_from_open_reads() {
+    let rates = beacon_web::Rates { lookups_per_minute: 2, ..Default::default() };
+    let [open, closed] = [false, true]
+        .map(|needed| Desk::with(|api| (api.rates, api.require_token_to_read) = (rates, needed)));
+    for desk in [&open, &closed] {
+        for n in 0..2 {
+            let guess = desk.ask("GET", "/api/v1/jobs", &format!("guess {n}"), "").await;
+            assert_eq!(guess.refusal(), (401, "wrong_token"));
+        }
+    }
+
+    let read = [open.token(Scope::Read).await, closed.token(Scope::Read).await];
+
+    assert_eq!(open.ask("GET", "/api/v1/jobs", read[0].reveal(), "").await.status, 200);
+    assert_eq!(closed.ask("GET", "/api/v1/jobs", read[1].reveal(), "").await.status, 429);
+}
+
 // A1
 #[tokio::test]
 async fn a_token_that_would_be_expired_at_once_is_not_made() {
