@@ -54,7 +54,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
     Ok(async move {
         let told = stop.clone();
         let until = async move { told.aborting().await };
-        let routes = health_routes(runtime.view, scheduler.outages());
+        let routes = health_routes(runtime.view, scheduler.outages(), sender.clone());
         let clock = Arc::clone(&runtime.clock);
         let serving = tokio::spawn(beacon_boot::serve(listener, None, routes, clock, until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");

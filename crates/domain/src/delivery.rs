@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beacon_spec::Timestamp;
+use beacon_spec::{KeyId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{JobId, StoreError};
@@ -17,8 +17,9 @@ pub trait DeliveryQueue: Send + Sync {
     /// The store cannot be reached.
     async fn enqueue(&self, deliveries: Vec<NewDelivery>, now: Timestamp) -> Result<u32, StoreError>;
 
-    /// Takes deliveries that are due, of each receiver the one that is due longest, and those of receivers that wait longest
-    /// first. Nobody else gets them until the lease ends.
+    /// Takes deliveries that are due. Keys take turns: the next is always of the key of which least is being sent, and of
+    /// several the one that is due longest. Of what a key has for one receiver it is the longest due, one at a time. Nobody else
+    /// gets them until the lease ends.
     ///
     /// # Errors
     /// The store cannot be reached.
@@ -34,6 +35,12 @@ pub trait DeliveryQueue: Send + Sync {
         end: DeliveryEnd,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// How many wait, and how late the latest of them is.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError>;
 
     /// The deliveries of a job in the order in which they came, at most `n` after the one of the id `after`; none after an
     /// id that is not there.
@@ -53,12 +60,39 @@ pub trait DeliveryQueue: Send + Sync {
 pub struct DueAsk {
     /// At most so many.
     pub n: u32,
-    /// None of these receivers, as [`NewDelivery::receiver`] names them: something is being sent there.
-    pub busy: Vec<String>,
+    /// What is being sent by who asks: none of the same key to the same receiver is taken.
+    pub sending: Vec<Sending>,
+    /// So many of one key at once, with what is being sent. One key's receivers, however slow, leave room for others.
+    pub of_key: u32,
+    /// So many to one receiver at once, with what is being sent. One receiver that many keys tell is not flooded.
+    pub to_receiver: u32,
     /// How long they are the sender's.
     pub lease: Duration,
     /// What is due by then.
     pub now: Timestamp,
+}
+
+/// Deliveries that wait, over all jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Not delivered and not given up, counted up to [`Backlog::MOST`].
+    pub waiting: u32,
+    /// For how long the one that is due longest is due and not being sent; zero if none is.
+    pub late: Duration,
+}
+
+impl Backlog {
+    /// More are not counted.
+    pub const MOST: u32 = 10_000;
+}
+
+/// Something that is being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// [`Delivery::key`].
+    pub key: Option<KeyId>,
+    /// [`NewDelivery::receiver`].
+    pub receiver: String,
 }
 
 /// Something to tell.
@@ -77,13 +111,19 @@ pub struct NewDelivery {
 }
 
 impl NewDelivery {
-    /// Who gets it: host and port as the URL has them, in lower case. What is sent to one receiver waits for nothing that is
-    /// sent to another.
+    /// Who gets it: host and port as the URL has them, in lower case. What a key sends to one receiver waits for nothing that
+    /// is sent to another.
     #[must_use]
     pub fn receiver(&self) -> String {
-        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
+        receiver_of(&self.url)
     }
+}
+
+/// [`NewDelivery::receiver`] of a URL alone.
+#[must_use]
+pub fn receiver_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Where a delivery stands.
@@ -103,6 +143,8 @@ pub enum DeliveryState {
 pub struct Delivery {
     /// What, and to where.
     pub new: NewDelivery,
+    /// The key that signed the job; none if the job was deleted.
+    pub key: Option<KeyId>,
     /// Where it stands.
     pub state: DeliveryState,
     /// Attempts begun.
@@ -143,6 +185,14 @@ pub enum DeliveryEnd {
         /// What went wrong.
         error: String,
     },
+}
+
+impl Delivery {
+    /// Whose it is and who gets it.
+    #[must_use]
+    pub fn sending(&self) -> Sending {
+        Sending { key: self.key.clone(), receiver: self.new.receiver() }
+    }
 }
 
 impl DeliveryState {

@@ -16,6 +16,13 @@ pub trait IdempotencyLog: Send + Sync {
     /// The store cannot be reached.
     async fn begin(&self, ask: IdempotencyAsk) -> Result<Idempotent, StoreError>;
 
+    /// What is known of a request without beginning it: what [`IdempotencyLog::begin`] would answer, or `None` where it would
+    /// let the request in. Writes nothing.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn known(&self, ask: IdempotencyAsk) -> Result<Option<Idempotent>, StoreError>;
+
     /// Keeps the answer to a request that [`Idempotent::First`] let in; the same answer may be given again. `false`: its
     /// turn is over, because it took longer than [`IdempotencyAsk::patience`] and another one has begun, or it has another
     /// answer already.

@@ -47,7 +47,9 @@ pub use board::{Board, CellFilter, EndpointStatus, ExecutionLine};
 pub use call_error::{CallError, ErrorClass, ErrorCode, Stage};
 pub use claim::{AccountLimit, BatchStarted, Claim, Claimed, DayBudget, Gate, Room};
 pub use clock::{Clock, Monotonic, SystemClock};
-pub use delivery::{Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, NewDelivery};
+pub use delivery::{
+    Backlog, Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, NewDelivery, Sending, receiver_of,
+};
 pub use endpoint::{AccountId, EndpointId, EndpointInfo, Timing};
 pub use execution::{ExecutionState, UnknownState};
 pub use idempotency::{IdempotencyAsk, IdempotencyKey, IdempotencyLog, Idempotent, KeptAnswer};

@@ -23,6 +23,13 @@ pub trait JobStore: Send + Sync {
     /// that has its quota; it holds over all processes.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
 
+    /// Whether a job that this key signed was accepted with this nonce. What is signed with it again can only find that job
+    /// or be refused; [`JobStore::accept`] alone decides.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError>;
+
     /// Ends a job: open executions become `cancelled`, leases in flight are lost, in one transaction (S7).
     ///
     /// # Errors

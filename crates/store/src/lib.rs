@@ -5,6 +5,7 @@ mod failures;
 mod fair;
 mod frozen;
 mod idempotency;
+mod lines;
 mod memory;
 pub mod migrate;
 mod policy;

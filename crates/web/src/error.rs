@@ -70,6 +70,10 @@ impl ApiError {
         self.status == StatusCode::NOT_FOUND
     }
 
+    pub(crate) fn is_too_many(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
     pub(crate) fn query(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
     }

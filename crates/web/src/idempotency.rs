@@ -92,6 +92,22 @@ impl Once {
         self.key.is_some()
     }
 
+    /// The answer that this owner's request got before. Writes nothing.
+    pub(crate) async fn answered(
+        &self,
+        app: &App,
+        owner: &str,
+        body: &[u8],
+    ) -> Result<Option<Response>, ApiError> {
+        let Some(ask) = self.ask(app, owner, body) else { return Ok(None) };
+        match app.api.operations.known(ask).await? {
+            Some(Idempotent::Done(answer)) => Ok(Some(replayed(answer))),
+            Some(Idempotent::OtherRequest) => Err(another_request()),
+            // Whoever begins it is told.
+            Some(Idempotent::Running | Idempotent::First { .. }) | None => Ok(None),
+        }
+    }
+
     /// Does it, unless this owner's request was answered before. A refusal changed nothing and is not kept.
     pub(crate) async fn run(
         self,
@@ -100,16 +116,8 @@ impl Once {
         body: &[u8],
         deed: impl Future<Output = Result<Done, ApiError>>,
     ) -> Result<Response, ApiError> {
-        let Some(key) = self.key else { return Ok(deed.await?.into_response()) };
-        let key = IdempotencyKey { owner, key };
-        let log = &app.api.operations;
-        let ask = IdempotencyAsk {
-            key: key.clone(),
-            request: Sha256Digest::of(&[self.target.as_bytes(), b"\n", body].concat()),
-            keep: KEEP,
-            patience: 2 * app.api.limits.request,
-            now: app.api.clock.now(),
-        };
+        let Some(ask) = self.ask(app, &owner, body) else { return Ok(deed.await?.into_response()) };
+        let (log, key) = (&app.api.operations, ask.key.clone());
         let turn = match log.begin(ask).await? {
             Idempotent::First { turn } => turn,
             Idempotent::Running => return Err(still_running()),
@@ -133,6 +141,20 @@ impl Once {
                 Err(refusal)
             }
         }
+    }
+}
+
+impl Once {
+    /// What is asked of the log, if there is a key.
+    fn ask(&self, app: &App, owner: &str, body: &[u8]) -> Option<IdempotencyAsk> {
+        let key = IdempotencyKey { owner: owner.to_owned(), key: self.key.clone()? };
+        Some(IdempotencyAsk {
+            key,
+            request: Sha256Digest::of(&[self.target.as_bytes(), b"\n", body].concat()),
+            keep: KEEP,
+            patience: 2 * app.api.limits.request,
+            now: app.api.clock.now(),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod export;
 mod extract;
 mod idempotency;
+mod key_rate;
 mod limits;
 mod metrics;
 mod openapi;

@@ -1,13 +1,13 @@
 //! Metrics in Prometheus' text format. Labels are bounded: routes as they are written, endpoints of the catalogue.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use beacon_domain::EndpointStatus;
+use beacon_domain::{Backlog, EndpointStatus};
 use http::{Method, header};
 use prometheus_client::{
     encoding::{EncodeLabelSet, prometheus_text},
@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     waiting: Family<OfEndpoint, Gauge>,
     limit: Family<OfEndpoint, Gauge>,
     gates: Family<AtGate, Gauge>,
+    deliveries: Gauge,
+    deliveries_late: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,6 +85,8 @@ impl Metrics {
             waiting: Family::default(),
             limit: Family::default(),
             gates: Family::default(),
+            deliveries: Gauge::default(),
+            deliveries_late: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -100,6 +104,10 @@ impl Metrics {
         registry.register("endpoint_limit", "An endpoint's limit as last used", metrics.limit.clone());
         let gates = "1 for what a worker last said of an endpoint: open, cold, throttled or broken";
         registry.register("endpoint_gate", gates, metrics.gates.clone());
+        let deliveries = "Webhook deliveries that wait, over all jobs, counted up to 10000";
+        registry.register("deliveries_waiting", deliveries, metrics.deliveries.clone());
+        let late = "For how long the webhook delivery that is due longest is due and not being sent";
+        registry.register("deliveries_late_seconds", late, metrics.deliveries_late.clone());
         Self { registry, ..metrics }
     }
 
@@ -160,6 +168,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Api
     let statuses = app.api.board.endpoints().await;
     metrics.store_up.set(i64::from(statuses.is_ok()));
     metrics.watched.set(i64::try_from(app.watchers.len()).unwrap_or(i64::MAX));
+    if let Ok(Backlog { waiting, late }) = app.api.operations.backlog(app.api.clock.now()).await {
+        metrics.deliveries.set(waiting.into());
+        metrics.deliveries_late.set(late.as_secs_f64());
+    }
     let known = |status: &&EndpointStatus| app.api.catalog.endpoint(&status.endpoint).is_some();
     statuses.iter().flatten().filter(known).for_each(|status| metrics.endpoint(status));
     let mut text = String::new();

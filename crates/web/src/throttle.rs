@@ -1,7 +1,7 @@
 //! How often one may ask: by address, by signing key, and by tokens that nobody knows yet (A7).
 //!
-//! A caller's bucket is one of a fixed number, chosen by a hash that is keyed anew in each process: memory is bounded without
-//! forgetting anybody, and nobody can aim at the bucket of another.
+//! An address's bucket is one of a fixed number, chosen by a hash that is keyed anew in each process: memory is bounded without
+//! forgetting anybody, and nobody can aim at the bucket of another. Keys are few, and each has a count of its own.
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},
@@ -20,14 +20,14 @@ use beacon_domain::Clock;
 use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, state::keyed::DashMapStateStore};
 use http::{Extensions, HeaderMap, StatusCode, header};
 
-use crate::{api::App, error::ApiError};
+use crate::{api::App, error::ApiError, key_rate::KeyRate};
 
 /// How often one may ask; 0 is as often as one likes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rates {
     /// Requests a second of one address, and ten times as many at once.
     pub address_per_s: u32,
-    /// Signed requests and jobs a second of one key, and ten times as many at once.
+    /// New jobs and signed requests a second of one key, and ten times as many at once. What was sent before does not count.
     pub key_per_s: u32,
     /// Tokens a minute from one address that have to be looked up, because they are wrong or were not seen lately.
     pub lookups_per_minute: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Throttle {
     hasher: RandomState,
     clock: Arc<dyn Clock>,
     addresses: Option<Buckets>,
-    keys: Option<Buckets>,
+    keys: Option<KeyRate>,
     lookups: Option<Buckets>,
 }
 
@@ -77,7 +77,7 @@ impl Throttle {
             hasher: RandomState::new(),
             clock: Arc::clone(clock),
             addresses: buckets(per_second(rates.address_per_s)),
-            keys: buckets(per_second(rates.key_per_s)),
+            keys: KeyRate::new(rates.key_per_s, BURST),
             lookups: buckets(NonZeroU32::new(rates.lookups_per_minute).map(Quota::per_minute)),
         }
     }
@@ -87,9 +87,18 @@ impl Throttle {
         self.count(self.addresses.as_ref(), network(address), "too many requests from this address")
     }
 
-    /// Counts what this key signed; only after its signature held, so that nobody uses up the share of another.
-    pub(crate) fn key(&self, public_key: &[u8; 32]) -> Result<(), ApiError> {
-        self.count(self.keys.as_ref(), public_key, "too many requests signed by this key")
+    /// Refuses what is new of this key while it has had its share; only after its signature held. It is not counted yet.
+    pub(crate) fn key_may(&self, public_key: &[u8; 32]) -> Result<(), ApiError> {
+        let wait = self.keys.as_ref().and_then(|keys| keys.wait(public_key, self.clock.monotonic().0));
+        wait.map_or(Ok(()), |wait| Err(too_many("too many new jobs and requests signed by this key", wait)))
+    }
+
+    /// Counts what was done for this key. Whoever sends a copy of what it signed has nothing done, so that nobody uses up the
+    /// share of another.
+    pub(crate) fn key_did(&self, public_key: &[u8; 32]) {
+        if let Some(keys) = &self.keys {
+            keys.charge(public_key, self.clock.monotonic().0);
+        }
     }
 
     /// Counts a token that has to be looked up.
@@ -101,11 +110,15 @@ impl Throttle {
         let Some(buckets) = buckets else { return Ok(()) };
         let bucket = self.hasher.hash_one(who) % BUCKETS;
         let Err(early) = buckets.check_key(&bucket) else { return Ok(()) };
-        let wait = early.wait_time_from(self.clock.monotonic().0).as_secs() + 1;
-        let message = format!("{what}; try again in {wait} s");
-        Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
-            .with(header::RETRY_AFTER, &wait.to_string()))
+        Err(too_many(what, early.wait_time_from(self.clock.monotonic().0)))
     }
+}
+
+fn too_many(what: &str, wait: Duration) -> ApiError {
+    let wait = wait.as_secs() + 1;
+    let message = format!("{what}; try again in {wait} s");
+    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+        .with(header::RETRY_AFTER, &wait.to_string())
 }
 
 /// The network that one customer has: an IPv4 address, or 64 bits of an IPv6 address.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod connector;
+mod counts;
 mod host;
 mod post;
 mod resolver;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use beacon_domain::{
-    Clock, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, Monotonic, SpecArchive, StoreError,
+    Clock, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, Monotonic, Sending, SpecArchive, StoreError,
 };
 use beacon_spec::Audience;
 use tokio::task::{Id, JoinSet};
@@ -16,12 +16,19 @@ use tracing::{debug, info, warn};
 
 use crate::{
     PostOptions, Resolve, Rules,
+    counts::Counts,
     post::Poster,
     schedule::{Attempted, end_of},
 };
 
 /// Deliveries in flight in one process.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 128;
+/// Of these, the most for one key.
+const OF_KEY: usize = 8;
+/// This part of what is free is given away at once, and no key has more than that: whoever comes last finds room too.
+const OF_FREE: usize = 4;
+/// The most to one receiver. A key has one at a time there, so it takes so many keys to fill it.
+const TO_RECEIVER: u32 = 8;
 /// How often the queue is looked at while nothing ends.
 const EVERY: Duration = Duration::from_secs(1);
 /// How much longer than an attempt a delivery is a sender's: time to write what came of it.
@@ -45,7 +52,8 @@ pub struct SenderParts {
     pub post: PostOptions,
 }
 
-/// Sends deliveries; to one receiver one after the other, to many at once.
+/// Sends deliveries; those of a key to one receiver one after the other, all others at once. Each key has its share of what is
+/// sent at once, so that receivers that hang delay nobody but those whose they are.
 pub struct Sender {
     clock: Arc<dyn Clock>,
     deliveries: Arc<dyn DeliveryQueue>,
@@ -53,6 +61,7 @@ pub struct Sender {
     poster: Poster,
     lease: Duration,
     keys: Mutex<HashMap<JobId, [u8; 32]>>,
+    counts: Counts,
 }
 
 impl Sender {
@@ -64,26 +73,45 @@ impl Sender {
         let SenderParts { clock, deliveries, specs, rules, resolver, post } = parts;
         let lease = post.timeout + MARGIN;
         let poster = Poster::new(rules, resolver, Arc::clone(&clock), post)?;
-        Ok(Self { clock, deliveries, specs, poster, lease, keys: Mutex::default() })
+        Ok(Self {
+            clock,
+            deliveries,
+            specs,
+            poster,
+            lease,
+            keys: Mutex::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// What came of deliveries since this sender was made, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.counts.text()
     }
 
     /// Sends what is due until `drain`, then waits for what is in flight. Dropping the future is like killing the process:
     /// what was in flight is due again when its lease ends.
     pub async fn run(self: Arc<Self>, drain: CancellationToken) {
         let mut sending = JoinSet::new();
-        let mut busy: HashMap<Id, String> = HashMap::new();
+        let mut busy: HashMap<Id, Sending> = HashMap::new();
         let (mut look_at, mut works) = (self.clock.monotonic(), true);
+        let mut rested = look_at;
         while !drain.is_cancelled() {
             let now = self.clock.monotonic();
             let free = AT_ONCE - sending.len();
             if free > 0 && now >= look_at {
-                let taken = self.take(free, busy.values().cloned().collect(), &mut works).await;
+                let n = (free / OF_FREE).max(1);
+                let taken = self.take(n, busy.values().cloned().collect(), &mut works).await;
+                let looked = self.clock.monotonic();
+                // However much waits, the database spends no more than half of the time on looking through it.
+                rested = looked + looked.since(now);
                 // Whoever got all that it asked for may get more at once.
-                look_at = if taken.len() == free { now } else { now + EVERY };
+                look_at = if taken.len() == n { rested } else { rested.max(now + EVERY) };
                 for delivery in taken {
-                    let receiver = delivery.new.receiver();
+                    let who = delivery.sending();
                     let task = sending.spawn(Arc::clone(&self).send(delivery, now + self.lease));
-                    busy.insert(task.id(), receiver);
+                    busy.insert(task.id(), who);
                 }
             }
             tokio::select! {
@@ -93,7 +121,7 @@ impl Sender {
                     let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
                     busy.remove(&id);
                     // There may be more for this receiver.
-                    look_at = self.clock.monotonic();
+                    look_at = rested;
                 }
                 () = self.clock.sleep_until(look_at), if sending.len() < AT_ONCE => {}
             }
@@ -102,9 +130,16 @@ impl Sender {
     }
 
     /// `works` is whether it did the last time; that it stops to is told once.
-    async fn take(&self, n: usize, busy: Vec<String>, works: &mut bool) -> Vec<Delivery> {
-        let n = u32::try_from(n).unwrap_or(u32::MAX);
-        let ask = DueAsk { n, busy, lease: self.lease, now: self.clock.now() };
+    async fn take(&self, n: usize, sending: Vec<Sending>, works: &mut bool) -> Vec<Delivery> {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let ask = DueAsk {
+            n: number(n),
+            sending,
+            of_key: number(n.min(OF_KEY)),
+            to_receiver: TO_RECEIVER,
+            lease: self.lease,
+            now: self.clock.now(),
+        };
         match self.deliveries.due(ask).await {
             Ok(taken) => {
                 *works = true;
@@ -122,6 +157,7 @@ impl Sender {
 
     /// Sends one and writes what came of it, while it is ours.
     async fn send(self: Arc<Self>, delivery: Delivery, until: Monotonic) {
+        let in_flight = self.counts.begin();
         let attempted = match self.key_of(delivery.new.job).await {
             Ok(key) => self.poster.post(&delivery.new, &key).await,
             Err(Unsigned::Gone(error)) => Attempted::Final { status: None, error },
@@ -131,6 +167,8 @@ impl Sender {
             }
         };
         let end = end_of(attempted, delivery.attempts, self.clock.now(), rand::random());
+        drop(in_flight);
+        self.counts.ended(&end);
         tell(&delivery, &end);
         while let Err(error) = self.deliveries.delivered(&delivery, end.clone(), self.clock.now()).await {
             warn!(delivery = delivery.new.id, "cannot write what came of a delivery, trying again: {error}");

@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Batching, CancelReason, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, NewDelivery, SpecArchive,
-    StoreError,
+    Backlog, Batching, CancelReason, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, NewDelivery,
+    SpecArchive, StoreError,
 };
 use beacon_scheduler::{Stop, Webhooks};
 use beacon_spec::{Region, Timestamp};
@@ -125,6 +125,10 @@ impl DeliveryQueue for Shaky {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.store.delivered(delivery, end, now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.store.backlog(now).await
     }
 
     async fn deliveries(

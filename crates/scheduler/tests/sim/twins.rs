@@ -146,6 +146,10 @@ impl<S: Store> JobStore for Twin<S> {
         Ok(accepted)
     }
 
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
+        self.store.nonce_is_used(public_key, nonce).await
+    }
+
     async fn cancel(
         &self,
         job: JobId,

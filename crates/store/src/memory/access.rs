@@ -131,6 +131,10 @@ impl IdempotencyLog for MemoryStore {
         }))
     }
 
+    async fn known(&self, ask: IdempotencyAsk) -> Result<Option<Idempotent>, StoreError> {
+        Ok(self.read().desk.answers.get(&ask.key).and_then(|known| known.meets(&ask)))
+    }
+
     async fn finish(&self, key: IdempotencyKey, turn: u32, answer: KeptAnswer) -> Result<bool, StoreError> {
         Ok(self.write(|state| match state.desk.answers.get_mut(&key) {
             Some(begun) if begun.turn == turn => {

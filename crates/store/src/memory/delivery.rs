@@ -1,19 +1,22 @@
 //! Webhook deliveries.
 
-use std::collections::HashSet;
+use std::{convert::Infallible, time::Duration};
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, StoreError,
+    Backlog, Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, Sending,
+    StoreError,
 };
 use beacon_spec::Timestamp;
 
 use super::MemoryStore;
+use crate::lines::{Lines, Waiting, late};
 
 #[async_trait]
 impl DeliveryQueue for MemoryStore {
     async fn enqueue(&self, deliveries: Vec<NewDelivery>, now: Timestamp) -> Result<u32, StoreError> {
         Ok(self.write(|state| {
+            let key = |job: JobId| state.by_id.get(&job).map(|place| state.jobs[*place].spec.key().clone());
             let held = &mut state.desk.deliveries;
             let before = held.len();
             for new in deliveries {
@@ -21,6 +24,7 @@ impl DeliveryQueue for MemoryStore {
                     continue;
                 }
                 held.push(Delivery {
+                    key: key(new.job),
                     new,
                     state: DeliveryState::Pending,
                     attempts: 0,
@@ -36,20 +40,27 @@ impl DeliveryQueue for MemoryStore {
     }
 
     async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError> {
-        let DueAsk { n, busy, lease, now } = ask;
-        let until = now.checked_add(lease).unwrap_or(Timestamp::MAX);
+        let until = ask.now.checked_add(ask.lease).unwrap_or(Timestamp::MAX);
         Ok(self.write(|state| {
-            let is_due = |one: &&mut Delivery| one.state == DeliveryState::Pending && one.next_at <= now;
-            let mut due: Vec<_> = state.desk.deliveries.iter_mut().filter(is_due).collect();
+            let held = &state.desk.deliveries;
+            let is_due =
+                |at: &usize| held[*at].state == DeliveryState::Pending && held[*at].next_at <= ask.now;
+            let mut due: Vec<usize> = (0..held.len()).filter(is_due).collect();
             // Stable: of those that are due at the same time, the first added comes first.
-            due.sort_by_key(|one| one.next_at);
-            let mut served: HashSet<String> = busy.into_iter().collect();
-            due.retain(|one| served.insert(one.new.receiver()));
-            let take = |one: &mut Delivery| {
+            due.sort_by_key(|at| held[*at].next_at);
+            let waiting = |at: usize| {
+                let Sending { key, receiver } = held[at].sending();
+                let key = key.map_or_else(String::new, |key| key.as_str().to_owned());
+                Ok::<_, Infallible>(Waiting { at, key, receiver })
+            };
+            let mut lines = Lines::new(&ask);
+            let Ok(()) = lines.fill(due.into_iter().map(waiting));
+            let mut take = |at: usize| {
+                let one = &mut state.desk.deliveries[at];
                 (one.attempts, one.next_at) = (one.attempts + 1, until);
                 one.clone()
             };
-            due.into_iter().take(n as usize).map(take).collect()
+            lines.take(ask.n).into_iter().map(&mut take).collect()
         }))
     }
 
@@ -73,6 +84,16 @@ impl DeliveryQueue for MemoryStore {
             held.ended_at = (to != DeliveryState::Pending).then_some(now);
             true
         }))
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        let state = self.read();
+        let waiting = state.desk.deliveries.iter().filter(|one| one.state == DeliveryState::Pending);
+        let due: Vec<Timestamp> = waiting.map(|one| one.next_at).collect();
+        Ok(Backlog {
+            waiting: u32::try_from(due.len()).unwrap_or(u32::MAX).min(Backlog::MOST),
+            late: due.into_iter().min().map_or(Duration::ZERO, |first| late(first, now)),
+        })
     }
 
     async fn deliveries(

@@ -75,6 +75,10 @@ impl JobStore for MemoryStore {
         self.write(|state| state.accept(acceptance))
     }
 
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
+        Ok(self.read().nonces.contains(&(public_key, nonce)))
+    }
+
     async fn cancel(
         &self,
         job: JobId,

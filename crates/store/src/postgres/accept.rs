@@ -29,6 +29,27 @@ pub(crate) struct Accept<'a, const IS_SMALL: bool> {
     pub(crate) endpoints: &'a [(&'a EndpointId, i32)],
 }
 
+/// See [`beacon_domain::JobStore::nonce_is_used`].
+pub(crate) struct NonceIsUsed {
+    pub(crate) public_key: [u8; 32],
+    pub(crate) nonce: String,
+}
+
+#[async_trait]
+impl Work for NonceIsUsed {
+    type Output = bool;
+    const NAME: &'static str = "nonce_is_used";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<bool, Fault> {
+        const USED: &str = "-- accept::nonce_is_used
+            SELECT 1 FROM beacon.nonces WHERE public_key = $1 AND nonce = $2";
+        let key = self.public_key.as_slice();
+        Ok(tx.maybe(USED, &[(&key, Type::BYTEA), (&self.nonce, Type::TEXT)]).await?.is_some())
+    }
+}
+
 /// The batches of a plan, in columns.
 #[derive(Default)]
 struct Batches {

@@ -27,6 +27,10 @@ impl IdempotencyLog for PostgresStore {
         self.core.connections.run(&Begin(&ask)).await
     }
 
+    async fn known(&self, ask: IdempotencyAsk) -> Result<Option<Idempotent>, StoreError> {
+        self.core.connections.run(&Known(&ask)).await
+    }
+
     async fn finish(&self, key: IdempotencyKey, turn: u32, answer: KeptAnswer) -> Result<bool, StoreError> {
         self.core.connections.run(&Finish { key: &key, turn, answer: Some(&answer) }).await
     }
@@ -82,6 +86,24 @@ impl Work for Begin<'_> {
         }
         tx.execute(TAKE_OVER, &values).await?;
         Ok(Idempotent::First { turn: known.turn + 1 })
+    }
+}
+
+struct Known<'a>(&'a IdempotencyAsk);
+
+#[async_trait]
+impl Work for Known<'_> {
+    type Output = Option<Idempotent>;
+    const NAME: &'static str = "idempotency_known";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Option<Idempotent>, Fault> {
+        const LOOK: &str = "-- answers::look
+            SELECT request, turn, begun_at, status, body FROM beacon.idempotency WHERE owner = $1 AND key = $2";
+        let IdempotencyKey { owner, key } = &self.0.key;
+        let line = tx.maybe(LOOK, &[(owner as _, Type::TEXT), (key as _, Type::TEXT)]).await?;
+        Ok(line.map(|line| begun(&line)).transpose()?.and_then(|known| known.meets(self.0)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Webhook deliveries. Any number of senders share the queue; each takes rows that no other one holds.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, NewDelivery, StoreError};
-use beacon_spec::Timestamp;
+use beacon_domain::{Backlog, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, NewDelivery, StoreError};
+use beacon_spec::{KeyId, Timestamp};
 use tokio_postgres::types::Type;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     error::Fault,
     transaction::{Kind, Line, Tx, Work},
 };
+use crate::lines::{LOOKED_AT, Lines, Waiting, late};
 
 #[async_trait]
 impl DeliveryQueue for PostgresStore {
@@ -31,6 +32,10 @@ impl DeliveryQueue for PostgresStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         self.core.connections.run(&End { delivery, end: &end, now }).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.core.connections.run(&Waits { now }).await
     }
 
     async fn deliveries(
@@ -91,30 +96,58 @@ impl Work for Due<'_> {
     const REPLAYABLE: bool = true;
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
-        // The receiver is that of `NewDelivery::receiver`. Rows that another sender holds are left to it.
+        let chosen = self.chosen(tx).await?;
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Rows that another sender holds, or has taken meanwhile, are left to it.
         const TAKE: &str = "-- delivery::take
-            WITH waiting AS MATERIALIZED (
-                SELECT no, next_at, coalesce(lower(substring(url FROM '://([^/?#]*)')), '') AS receiver
-                FROM beacon.deliveries WHERE state = 'pending' AND next_at <= $1),
-            longest AS MATERIALIZED (SELECT DISTINCT ON (receiver) no, next_at FROM waiting
-                WHERE receiver <> ALL ($4) ORDER BY receiver, next_at, no),
-            due AS MATERIALIZED (SELECT no, next_at AS due_at FROM beacon.deliveries
-                WHERE no = ANY (ARRAY(SELECT no FROM longest ORDER BY next_at, no LIMIT $2))
-                    AND state = 'pending' AND next_at <= $1 FOR UPDATE SKIP LOCKED),
+            WITH due AS MATERIALIZED (SELECT no FROM beacon.deliveries
+                WHERE no = ANY ($1) AND state = 'pending' AND next_at <= $2 FOR UPDATE SKIP LOCKED),
             taken AS (UPDATE beacon.deliveries SET attempts = attempts + 1, next_at = $3 FROM due WHERE deliveries.no = due.no
                 RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at,
-                    ended_at, due_at, due.no)
-            SELECT * FROM taken ORDER BY due_at, no";
-        let DueAsk { n, busy, lease, now } = self.ask;
-        let until = At::from(now.checked_add(*lease).unwrap_or(Timestamp::MAX));
-        let (now, n) = (At::from(*now), i64::from(*n));
+                    ended_at, due.no)
+            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at,
+                (SELECT key FROM beacon.jobs WHERE jobs.id = taken.job)
+            FROM taken ORDER BY array_position($1, no)";
+        let until = At::from(self.ask.now.checked_add(self.ask.lease).unwrap_or(Timestamp::MAX));
+        let now = At::from(self.ask.now);
         let values = [
+            (&chosen as _, Type::INT8_ARRAY),
             (&now as _, Type::TIMESTAMPTZ),
-            (&n as _, Type::INT8),
             (&until as _, Type::TIMESTAMPTZ),
-            (busy as _, Type::TEXT_ARRAY),
         ];
         tx.rows(TAKE, &values).await?.iter().map(delivery).collect()
+    }
+}
+
+impl Due<'_> {
+    /// Those whose turn it is.
+    async fn chosen(&self, tx: &Tx) -> Result<Vec<i64>, Fault> {
+        // The receiver is that of `receiver_of`. Jobs are looked up once for all that they have for one receiver.
+        const DUE: &str = "-- delivery::due
+            WITH waiting AS MATERIALIZED (
+                SELECT no, next_at, job,
+                    lower(split_part(translate(split_part(url, '://', 2), '?#', '//'), '/', 1) COLLATE \"C\") AS receiver
+                FROM beacon.deliveries WHERE state = 'pending' AND next_at <= $1),
+            of_jobs AS MATERIALIZED (SELECT DISTINCT ON (job, receiver) no, next_at, job, receiver FROM waiting
+                ORDER BY job, receiver, next_at, no),
+            of_keys AS (SELECT of_jobs.no, next_at, receiver, coalesce(jobs.key, '') AS key
+                FROM of_jobs LEFT JOIN beacon.jobs ON jobs.id = of_jobs.job),
+            longest AS (SELECT DISTINCT ON (key, receiver) no, next_at, receiver, key FROM of_keys
+                ORDER BY key, receiver, next_at, no),
+            ranked AS (SELECT no, next_at, receiver, key,
+                row_number() OVER (PARTITION BY key ORDER BY next_at, no) AS place FROM longest)
+            SELECT no, key, receiver FROM ranked WHERE place <= $2 ORDER BY next_at, no";
+        let (now, sending) = (At::from(self.ask.now), self.ask.sending.len());
+        // A key may be sending to its first ones.
+        let places = i64::try_from(LOOKED_AT + sending).unwrap_or(i64::MAX);
+        let due = tx.rows(DUE, &[(&now as _, Type::TIMESTAMPTZ), (&places as _, Type::INT8)]).await?;
+        let mut lines = Lines::new(self.ask);
+        lines.fill(due.iter().map(|line| {
+            Ok::<_, Fault>(Waiting { at: line.get(0)?, key: line.get(1)?, receiver: line.get(2)? })
+        }))?;
+        Ok(lines.take(self.ask.n))
     }
 }
 
@@ -152,6 +185,30 @@ impl Work for End<'_> {
     }
 }
 
+struct Waits {
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Waits {
+    type Output = Backlog;
+    const NAME: &'static str = "deliveries_waiting";
+    const KIND: Kind = Kind::Read;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Backlog, Fault> {
+        // Both walk along the index of what is pending.
+        const WAITING: &str = "-- delivery::waiting
+            SELECT (SELECT count(*) FROM (SELECT 1 FROM beacon.deliveries WHERE state = 'pending' LIMIT $1) AS waiting),
+                (SELECT next_at FROM beacon.deliveries WHERE state = 'pending' ORDER BY next_at, no LIMIT 1)";
+        let most = i64::from(Backlog::MOST);
+        let line = tx.one(WAITING, &[(&most as _, Type::INT8)]).await?;
+        let waiting = u32::try_from(line.get::<i64>(0)?).unwrap_or(Backlog::MOST);
+        let first = maybe_time(&line, 1)?;
+        Ok(Backlog { waiting, late: first.map_or(Duration::ZERO, |first| late(first, self.now)) })
+    }
+}
+
 struct OfJob {
     job: JobId,
     after: Option<String>,
@@ -167,7 +224,8 @@ impl Work for OfJob {
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<Delivery>, Fault> {
         const OF_JOB: &str = "-- delivery::of_job
-            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
+            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at,
+                (SELECT key FROM beacon.jobs WHERE jobs.id = deliveries.job)
             FROM beacon.deliveries
             WHERE job = $1 AND ($2::text IS NULL OR no > (SELECT no FROM beacon.deliveries WHERE id = $2)) ORDER BY no LIMIT $3";
         let (job, n) = (self.job.as_bytes().as_slice(), i64::from(self.n));
@@ -178,7 +236,9 @@ impl Work for OfJob {
 
 fn delivery(line: &Line) -> Result<Delivery, Fault> {
     let status = line.get::<Option<i32>>(8)?;
+    let key = line.get::<Option<String>>(12)?.map(KeyId::new).transpose();
     Ok(Delivery {
+        key: key.map_err(|error| line.unreadable(error))?,
         new: NewDelivery {
             id: line.get(0)?,
             job: job_id(line, 1)?,

@@ -177,6 +177,10 @@ impl JobStore for PostgresStore {
         Ok(accepted)
     }
 
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
+        self.core.connections.run(&accept::NonceIsUsed { public_key, nonce }).await
+    }
+
     async fn cancel(
         &self,
         job: JobId,

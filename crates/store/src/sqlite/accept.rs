@@ -4,12 +4,23 @@ use std::collections::HashMap;
 
 use beacon_domain::{Acceptance, Accepted, Batching, EndpointId, JobState, Plan, StoreError};
 use beacon_spec::ModelId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     codec::{length, micros, region_no, state, text},
     writer::{Fault, Writer},
 };
+
+/// See [`beacon_domain::JobStore::nonce_is_used`].
+pub(super) fn nonce_is_used(
+    connection: &Connection,
+    public_key: &[u8; 32],
+    nonce: &str,
+) -> Result<bool, Fault> {
+    const USED: &str = "-- accept::nonce_is_used
+        SELECT 1 FROM nonces WHERE public_key = ?1 AND nonce = ?2";
+    Ok(connection.prepare_cached(USED)?.exists(params![public_key, nonce])?)
+}
 
 impl Writer {
     /// See [`beacon_domain::JobStore::accept`].

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use beacon_domain::{IdempotencyAsk, IdempotencyKey, IdempotencyLog, Idempotent, KeptAnswer, StoreError};
 use beacon_spec::{Sha256Digest, Timestamp};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     SqliteStore,
@@ -22,6 +22,12 @@ const AT_ONCE: u32 = 16;
 impl IdempotencyLog for SqliteStore {
     async fn begin(&self, ask: IdempotencyAsk) -> Result<Idempotent, StoreError> {
         self.threads.write(Durability::Disk, move |writer| writer.begin(&ask)).await
+    }
+
+    async fn known(&self, ask: IdempotencyAsk) -> Result<Option<Idempotent>, StoreError> {
+        self.threads
+            .read(move |connection| Ok(found(connection, &ask.key)?.and_then(|known| known.meets(&ask))))
+            .await
     }
 
     async fn finish(&self, key: IdempotencyKey, turn: u32, answer: KeptAnswer) -> Result<bool, StoreError> {
@@ -57,23 +63,29 @@ impl IdempotencyLog for SqliteStore {
     }
 }
 
+/// The request under a key, if there is one.
+fn found(connection: &Connection, key: &IdempotencyKey) -> Result<Option<Begun>, Fault> {
+    const KNOWN: &str = "-- answers::known
+        SELECT request, turn, begun_at, status, body FROM idempotency WHERE owner = ?1 AND key = ?2";
+    let begun = |row: &Row<'_>| {
+        let (status, body): (Option<u16>, Option<Vec<u8>>) = (row.get(3)?, row.get(4)?);
+        Ok(Begun {
+            request: Sha256Digest::from_bytes(row.get(0)?),
+            turn: row.get(1)?,
+            begun_at: time(row, 2)?,
+            answer: status.zip(body).map(|(status, body)| KeptAnswer { status, body }),
+        })
+    };
+    let found = connection.prepare_cached(KNOWN)?.query_row(params![key.owner, key.key], begun);
+    Ok(found.optional()?)
+}
+
 impl Writer {
     fn begin(&self, ask: &IdempotencyAsk) -> Result<Idempotent, Fault> {
-        const KNOWN: &str = "-- answers::known
-            SELECT request, turn, begun_at, status, body FROM idempotency WHERE owner = ?1 AND key = ?2";
         const BEGIN: &str = "-- answers::begin
             INSERT OR REPLACE INTO idempotency (owner, key, request, turn, begun_at) VALUES (?1, ?2, ?3, ?4, ?5)";
         let (owner, key) = (&ask.key.owner, &ask.key.key);
-        let known = self.connection.prepare_cached(KNOWN)?.query_row(params![owner, key], |row| {
-            let (status, body): (Option<u16>, Option<Vec<u8>>) = (row.get(3)?, row.get(4)?);
-            Ok(Begun {
-                request: Sha256Digest::from_bytes(row.get(0)?),
-                turn: row.get(1)?,
-                begun_at: time(row, 2)?,
-                answer: status.zip(body).map(|(status, body)| KeptAnswer { status, body }),
-            })
-        });
-        let known = known.optional()?;
+        let known = found(&self.connection, &ask.key)?;
         if let Some(told) = known.as_ref().and_then(|known| known.meets(ask)) {
             return Ok(told);
         }

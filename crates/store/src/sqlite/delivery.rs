@@ -1,19 +1,21 @@
 //! Webhook deliveries.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, StoreError,
+    Backlog, Delivery, DeliveryEnd, DeliveryQueue, DeliveryState, DueAsk, JobId, NewDelivery, StoreError,
+    receiver_of,
 };
-use beacon_spec::Timestamp;
-use rusqlite::{Connection, Row, params};
+use beacon_spec::{KeyId, Timestamp};
+use rusqlite::{Connection, Row, params, types::Type as DbType};
 
 use super::{
     SqliteStore,
     codec::{maybe_time, micros, state, time},
     writer::Durability,
 };
+use crate::lines::{Lines, Waiting, late};
 
 #[async_trait]
 impl DeliveryQueue for SqliteStore {
@@ -36,11 +38,12 @@ impl DeliveryQueue for SqliteStore {
     async fn due(&self, ask: DueAsk) -> Result<Vec<Delivery>, StoreError> {
         const TAKE: &str = "-- delivery::take
             UPDATE deliveries SET attempts = attempts + 1, next_at = ?2 WHERE no = ?1
-            RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at";
+            RETURNING id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at,
+                (SELECT key FROM jobs WHERE jobs.id = deliveries.job)";
         let until = micros(ask.now.checked_add(ask.lease).unwrap_or(Timestamp::MAX));
         self.threads
             .write(Durability::Disk, move |writer| {
-                let due = chosen(&writer.connection, ask)?;
+                let due = chosen(&writer.connection, &ask)?;
                 let mut take = writer.connection.prepare_cached(TAKE)?;
                 let taken = due.into_iter().map(|no| take.query_row(params![no, until], delivery));
                 Ok(taken.collect::<rusqlite::Result<_>>()?)
@@ -69,6 +72,22 @@ impl DeliveryQueue for SqliteStore {
             .await
     }
 
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        const WAITING: &str = "-- delivery::waiting
+            SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'pending' LIMIT ?1)";
+        const FIRST: &str = "-- delivery::first
+            SELECT min(next_at) FROM deliveries WHERE state = 'pending'";
+        self.threads
+            .read(move |connection| {
+                let mut count = connection.prepare_cached(WAITING)?;
+                let waiting = count.query_row([Backlog::MOST], |row| row.get(0))?;
+                let mut first = connection.prepare_cached(FIRST)?;
+                let first = first.query_row([], |row| maybe_time(row, 0))?;
+                Ok(Backlog { waiting, late: first.map_or(Duration::ZERO, |first| late(first, now)) })
+            })
+            .await
+    }
+
     async fn deliveries(
         &self,
         job: JobId,
@@ -76,7 +95,8 @@ impl DeliveryQueue for SqliteStore {
         n: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
         const OF_JOB: &str = "-- delivery::of_job
-            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at
+            SELECT id, job, event, url, body, state, attempts, next_at, last_status, last_error, created_at, ended_at,
+                (SELECT key FROM jobs WHERE jobs.id = deliveries.job)
             FROM deliveries WHERE job = ?1 AND (?2 IS NULL OR no > (SELECT no FROM deliveries WHERE id = ?2))
             ORDER BY no LIMIT ?3";
         self.threads
@@ -89,32 +109,24 @@ impl DeliveryQueue for SqliteStore {
     }
 }
 
-/// Of each receiver the delivery that is due longest.
-fn chosen(connection: &Connection, ask: DueAsk) -> rusqlite::Result<Vec<i64>> {
+/// Those whose turn it is.
+fn chosen(connection: &Connection, ask: &DueAsk) -> rusqlite::Result<Vec<i64>> {
     const DUE: &str = "-- delivery::due
-        SELECT no, id, job, event, url FROM deliveries WHERE state = 'pending' AND next_at <= ?1 ORDER BY next_at, no";
-    let mut served: HashSet<String> = ask.busy.into_iter().collect();
+        SELECT deliveries.no, coalesce(jobs.key, ''), deliveries.url
+        FROM deliveries LEFT JOIN jobs ON jobs.id = deliveries.job
+        WHERE deliveries.state = 'pending' AND deliveries.next_at <= ?1 ORDER BY deliveries.next_at, deliveries.no";
     let mut query = connection.prepare_cached(DUE)?;
-    let mut rows = query.query(params![micros(ask.now)])?;
-    let mut due = Vec::new();
-    while due.len() < ask.n as usize
-        && let Some(row) = rows.next()?
-    {
-        let new = NewDelivery {
-            id: row.get(1)?,
-            job: JobId::from_bytes(row.get(2)?),
-            event: row.get(3)?,
-            url: row.get(4)?,
-            body: String::new(),
-        };
-        if served.insert(new.receiver()) {
-            due.push(row.get(0)?);
-        }
-    }
-    Ok(due)
+    let due = query.query_map([micros(ask.now)], |row| {
+        let url: String = row.get(2)?;
+        Ok(Waiting { at: row.get(0)?, key: row.get(1)?, receiver: receiver_of(&url) })
+    })?;
+    let mut lines = Lines::new(ask);
+    lines.fill(due)?;
+    Ok(lines.take(ask.n))
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let key = row.get::<_, Option<String>>(12)?.map(KeyId::new).transpose();
     Ok(Delivery {
         new: NewDelivery {
             id: row.get(0)?,
@@ -123,6 +135,8 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             url: row.get(3)?,
             body: row.get(4)?,
         },
+        key: key
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(12, DbType::Text, Box::new(error)))?,
         state: state::<DeliveryState>(row, 5)?,
         attempts: row.get(6)?,
         next_at: time(row, 7)?,

@@ -91,6 +91,10 @@ impl JobStore for SqliteStore {
         self.threads.write(Durability::Disk, move |writer| writer.accept(&acceptance)).await
     }
 
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
+        self.threads.read(move |connection| accept::nonce_is_used(connection, &public_key, &nonce)).await
+    }
+
     async fn cancel(
         &self,
         job: JobId,

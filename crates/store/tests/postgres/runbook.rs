@@ -29,7 +29,14 @@ async fn deliveries_that_failed_are_counted_and_sent_again() {
         body: "{}".to_owned(),
     };
     store.enqueue(vec![delivery(job), delivery(other)], clock.now()).await.unwrap();
-    let ask = DueAsk { n: 2, busy: Vec::new(), lease: Duration::from_secs(60), now: clock.now() };
+    let ask = DueAsk {
+        n: 2,
+        sending: Vec::new(),
+        of_key: 9,
+        to_receiver: 9,
+        lease: Duration::from_secs(60),
+        now: clock.now(),
+    };
     for taken in store.due(ask).await.unwrap() {
         let failed = DeliveryEnd::Failed { status: Some(401), error: "answered 401".to_owned() };
         assert!(store.delivered(&taken, failed, clock.now()).await.unwrap());

@@ -58,6 +58,13 @@ pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene
 
     let refused = submit(&second).await;
     let relabelled = submit(&second.clone().key("renamed", 0x42, 1)).await;
+    let used = async |nonce: &str| {
+        let public_key = *second.verified().public_key();
+        scene.store.nonce_is_used(public_key, nonce.to_owned()).await.unwrap()
+    };
+    let by_another_key = *second.clone().key("other", 1, 1).verified().public_key();
+    assert_eq!((used("n").await, used("m").await), (true, false));
+    assert!(!scene.store.nonce_is_used(by_another_key, "n".to_owned()).await.unwrap());
     let of_another_key = submit(&second.clone().key("other", 1, 1)).await;
 
     assert!(matches!(refused, Err(StoreError::Replayed)), "{refused:?}");

@@ -15,15 +15,34 @@ fn answer(status: u16) -> KeptAnswer {
     KeptAnswer { status, body: vec![0, 1, 255] }
 }
 
-async fn begin<S: Operations>(scene: &Scene<S>, owner: &str, body: &str) -> Idempotent {
-    let ask = IdempotencyAsk {
+fn ask<S>(scene: &Scene<S>, owner: &str, body: &str) -> IdempotencyAsk {
+    IdempotencyAsk {
         key: key(owner),
         request: Sha256Digest::of(body.as_bytes()),
         keep: Duration::from_secs(3600),
         patience: Duration::from_secs(60),
         now: scene.now(),
-    };
-    scene.store.begin(ask).await.unwrap()
+    }
+}
+
+async fn begin<S: Operations>(scene: &Scene<S>, owner: &str, body: &str) -> Idempotent {
+    scene.store.begin(ask(scene, owner, body)).await.unwrap()
+}
+
+/// Who only looks is told what is known, and begins nothing.
+pub async fn a_look_at_a_request_begins_nothing<S: Operations>(scene: Scene<S>) {
+    let look = async |body: &str| scene.store.known(ask(&scene, "a", body)).await.unwrap();
+
+    let before = (look("body").await, look("body").await);
+    let first = begin(&scene, "a", "body").await;
+    let meanwhile = (look("body").await, look("other body").await);
+    assert!(scene.store.finish(key("a"), 1, answer(202)).await.unwrap());
+    let later = look("body").await;
+    scene.advance_s(3601);
+
+    assert_eq!((before, first), ((None, None), Idempotent::First { turn: 1 }));
+    assert_eq!(meanwhile, (Some(Idempotent::Running), Some(Idempotent::OtherRequest)));
+    assert_eq!((later, look("body").await), (Some(Idempotent::Done(answer(202))), None));
 }
 
 /// The first request does it; those that come meanwhile wait, those that come later get its answer.

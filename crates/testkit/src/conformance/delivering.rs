@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use beacon_domain::{Delivery, DeliveryEnd, DeliveryState, DueAsk, JobId, NewDelivery, Operations};
+use beacon_domain::{
+    Backlog, Batching, Delivery, DeliveryEnd, DeliveryState, DueAsk, JobId, NewDelivery, Operations,
+};
 
-use super::Scene;
-use crate::LEASE;
+use super::{Scene, Store};
+use crate::{LEASE, SpecBuilder};
 
 const JOB: JobId = JobId::from_bytes([3; 16]);
 
@@ -28,9 +30,10 @@ async fn due<S: Operations>(scene: &Scene<S>, n: u32) -> Vec<Delivery> {
     due_but(scene, n, &[]).await
 }
 
-async fn due_but<S: Operations>(scene: &Scene<S>, n: u32, busy: &[&str]) -> Vec<Delivery> {
-    let busy = busy.iter().map(|receiver| (*receiver).to_owned()).collect();
-    scene.store.due(DueAsk { n, busy, lease: LEASE, now: scene.now() }).await.unwrap()
+async fn due_but<S: Operations>(scene: &Scene<S>, n: u32, sending: &[&Delivery]) -> Vec<Delivery> {
+    let sending = sending.iter().map(|delivery| delivery.sending()).collect();
+    let ask = DueAsk { n, sending, of_key: 9, to_receiver: 9, lease: LEASE, now: scene.now() };
+    scene.store.due(ask).await.unwrap()
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<&str> {
@@ -104,12 +107,91 @@ pub async fn a_receiver_with_many_deliveries_delays_no_other<S: Operations>(scen
     scene.store.enqueue(mixed.collect(), scene.now()).await.unwrap();
 
     let first = due(&scene, 9).await;
-    let second = due_but(&scene, 9, &["slow.example:80"]).await;
-    let third = due_but(&scene, 9, &["quick.example"]).await;
+    let second = due_but(&scene, 9, &[&first[0]]).await;
+    let third = due_but(&scene, 9, &[&first[1]]).await;
 
     assert_eq!(ids(&first), ["slow0", "quick", "other"]);
+    assert_eq!(first[0].new.receiver(), "slow.example:80");
     assert_eq!(ids(&second), Vec::<&str>::new(), "what is left goes to a busy receiver");
     assert_eq!(ids(&third), ["slow1"]);
+}
+
+/// A job of each of two keys.
+async fn two_keys<S: Store>(scene: &Scene<S>) -> [JobId; 2] {
+    let spec = |name: &str, kid: &str, seed| SpecBuilder::new(name).key(kid, seed, 1).verified();
+    let first = scene.accept(spec("a", "first", 1), Batching::Question).await;
+    let second = scene.accept(spec("b", "second", 2), Batching::Question).await;
+    [first, second]
+}
+
+/// A key with any number of receivers has its share of what is sent at once, and others take turns with it.
+pub async fn a_key_with_many_receivers_delays_no_other_key<S: Store + Operations>(scene: Scene<S>) {
+    let [many, few] = two_keys(&scene).await;
+    let of = |job, id: String| NewDelivery { job, ..new(&id) };
+    let flood = (0..1000).map(|n| of(many, format!("many{n}"))).collect();
+    scene.store.enqueue(flood, scene.now()).await.unwrap();
+    scene.advance_s(1);
+    let later = (0..3).map(|n| of(few, format!("few{n}"))).collect();
+    scene.store.enqueue(later, scene.now()).await.unwrap();
+    let ask = |n, of_key, taken: &[Delivery]| DueAsk {
+        n,
+        sending: taken.iter().map(Delivery::sending).collect(),
+        of_key,
+        to_receiver: 1,
+        lease: LEASE,
+        now: scene.now(),
+    };
+
+    let first = scene.store.due(ask(4, 3, &[])).await.unwrap();
+    let rest = scene.store.due(ask(100, 3, &first)).await.unwrap();
+    let more = scene.store.due(ask(2, 8, &[first.clone(), rest.clone()].concat())).await.unwrap();
+
+    assert_eq!(ids(&first), ["many0", "few0", "many1", "few1"], "they take turns");
+    assert_eq!(ids(&rest), ["many2", "few2"], "three of each is its share");
+    assert_eq!(ids(&more), ["many3", "many4"]);
+    let keys = [&first[0], &first[1]].map(|delivery| delivery.key.as_ref().unwrap().as_str());
+    assert_eq!(keys, ["first", "second"]);
+    assert_eq!(scene.store.deliveries(few, None, 1).await.unwrap()[0].key, first[1].key);
+}
+
+/// A receiver that one key keeps busy is told by others meanwhile, up to its own bound.
+pub async fn a_receiver_that_one_key_keeps_busy_is_told_by_another<S: Store + Operations>(scene: Scene<S>) {
+    let [first, second] = two_keys(&scene).await;
+    let of = |job, id: &str| NewDelivery { job, ..to(id, "https://shared.example/hook") };
+    let all = ["a1", "a2", "a3"].map(|id| of(first, id)).into_iter().chain([of(second, "b1")]);
+    scene.store.enqueue(all.collect(), scene.now()).await.unwrap();
+    let ask = |to_receiver, taken: &[Delivery]| DueAsk {
+        n: 9,
+        sending: taken.iter().map(Delivery::sending).collect(),
+        of_key: 9,
+        to_receiver,
+        lease: LEASE,
+        now: scene.now(),
+    };
+
+    let one = scene.store.due(ask(1, &[])).await.unwrap();
+    let none = scene.store.due(ask(1, &one)).await.unwrap();
+    let other = scene.store.due(ask(2, &one)).await.unwrap();
+
+    assert_eq!((ids(&one), ids(&none), ids(&other)), (vec!["a1"], vec![], vec!["b1"]));
+}
+
+/// Whoever watches is told how many wait, and how late the latest is.
+pub async fn the_backlog_is_counted_and_its_lateness_told<S: Operations>(scene: Scene<S>) {
+    let backlog = async || {
+        let Backlog { waiting, late } = scene.store.backlog(scene.now()).await.unwrap();
+        (waiting, late.as_secs())
+    };
+    let none = backlog().await;
+    scene.store.enqueue(vec![new("one"), new("two")], scene.now()).await.unwrap();
+    scene.advance_s(7);
+    let both = backlog().await;
+    let taken = due(&scene, 9).await;
+    let sent = backlog().await;
+    scene.store.delivered(&taken[0], DeliveryEnd::Done { status: 200 }, scene.now()).await.unwrap();
+
+    assert_eq!((none, both, sent), ((0, 0), (2, 7), (2, 0)));
+    assert_eq!(backlog().await, (1, 0));
 }
 
 /// The log is read in pages, and knows jobs apart.

@@ -65,7 +65,7 @@ macro_rules! store_conformance {
                 workers_are_there_until_they_leave_or_fall_silent;
             answering: a_repeated_request_gets_the_answer_of_the_first, another_request_under_a_key_is_told_apart,
                 a_request_whose_process_is_gone_is_taken_over, a_request_that_was_given_up_may_come_again,
-                an_old_answer_is_forgotten;
+                an_old_answer_is_forgotten, a_look_at_a_request_begins_nothing;
             quotas: open_executions_of_a_key_are_bounded, jobs_of_a_day_are_bounded, the_spend_of_a_day_is_set_aside,
                 an_operators_quota_goes_before_the_rings, many_submissions_at_once_never_pass_a_quota;
             accounts: a_token_is_found_by_its_hash, a_revoked_token_allows_nothing,
@@ -73,7 +73,8 @@ macro_rules! store_conformance {
                 the_audit_trail_is_read_in_pages;
             delivering: a_delivery_is_taken_by_one_sender_at_a_time, a_delivery_whose_sender_died_is_sent_again,
                 a_delivery_ends_done_or_given_up_and_the_log_says_so, a_receiver_with_many_deliveries_delays_no_other,
-                the_log_of_a_job_is_read_in_pages;
+                a_key_with_many_receivers_delays_no_other_key, a_receiver_that_one_key_keeps_busy_is_told_by_another,
+                the_backlog_is_counted_and_its_lateness_told, the_log_of_a_job_is_read_in_pages;
             paging: pages_of_cells_are_the_matrix, a_filter_picks_cells_along_every_axis,
                 what_a_job_does_not_have_is_an_empty_page, batches_are_those_of_the_progress,
                 recent_executions_come_from_the_newest_job_on, endpoints_tell_what_runs_and_what_waits,

@@ -111,6 +111,10 @@ impl<S: Store + 'static> JobStore for FaultyStore<S> {
         self.once(|store| async move { store.accept(acceptance).await }).await
     }
 
+    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
+        self.once(|store| async move { store.nonce_is_used(public_key, nonce).await }).await
+    }
+
     async fn cancel(
         &self,
         job: JobId,

@@ -44,6 +44,14 @@ impl TokenCache {
     }
 }
 
+/// What a request shows as its token, if it shows one.
+pub(super) fn shown(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    // The scheme's case does not matter (RFC 9110, 11.1).
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Whoever shows a token that allows this much.
 pub(crate) async fn bearer(
     app: &App,
@@ -51,16 +59,22 @@ pub(crate) async fn bearer(
     extensions: &Extensions,
     needed: Scope,
 ) -> Result<Caller, ApiError> {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    // The scheme's case does not matter (RFC 9110, 11.1).
-    let scheme = shown.and_then(|value| value.split_once(' '));
-    let Some((_, shown)) = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+    scoped(app, headers, extensions, needed).await.map(|(caller, _)| caller)
+}
+
+/// The same, with all that the token allows.
+pub(super) async fn scoped(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    needed: Scope,
+) -> Result<(Caller, Scope), ApiError> {
+    let Some(shown) = shown(headers) else {
         let message = format!("send a token of the scope {needed} as `Authorization: Bearer …`");
         return Err(challenge("token_required", message));
     };
-    let shown = shown.trim();
     if app.api.operator.as_ref().is_some_and(|operator| operator.is(shown)) {
-        return Ok(Caller::Operator);
+        return Ok((Caller::Operator, Scope::Admin));
     }
     let hash = Sha256Digest::of(shown.as_bytes());
     let (now, monotonic) = (app.api.clock.now(), app.api.clock.monotonic());
@@ -85,7 +99,7 @@ pub(crate) async fn bearer(
         let message = format!("the token has the scope {}, and this needs {needed}", token.scope);
         return Err(ApiError::new(StatusCode::FORBIDDEN, "scope_too_narrow", message));
     }
-    Ok(Caller::Token(token.id))
+    Ok((Caller::Token(token.id), token.scope))
 }
 
 /// One answer for tokens that are unknown, expired or revoked.

@@ -1,16 +1,16 @@
-//! Reads that need a token, where the configuration says so.
+//! Reads: those that need a token, where the configuration says so, and what a token shows more of.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
+    extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use beacon_domain::Scope;
-use http::Method;
+use http::{Method, request::Parts};
 
-use super::bearer::bearer;
+use super::bearer::{scoped, shown};
 use crate::api::App;
 
 /// What is open whatever the configuration says: what orchestrators ask, and what says how to ask.
@@ -25,15 +25,45 @@ const OPEN: [&str; 8] = [
     "/api/v1/health/ready",
 ];
 
-/// Refuses reads without a token if `api.require_token_to_read` is set. Whatever changes something has its own guard.
+/// What the token of a read allows; nothing if it shows none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reader(Option<Scope>);
+
+impl Reader {
+    /// Whether it may see what concerns the operator alone.
+    pub(crate) fn may_operate(self) -> bool {
+        self.0.is_some_and(|scope| scope >= Scope::Operate)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or_default())
+    }
+}
+
+/// Refuses reads without a token if `api.require_token_to_read` is set, and reads with a wrong one always: whoever shows a
+/// token is told that it is no longer one. Whatever changes something has its own guard.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !app.api.require_token_to_read || !reads || OPEN.contains(&request.uri().path()) {
+    if !reads || OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
-    match bearer(&app, &parts.headers, &parts.extensions, Scope::Read).await {
-        Ok(_) => next.run(Request::from_parts(parts, body)).await,
+    if !app.api.require_token_to_read && shown(request.headers()).is_none() {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match scoped(&app, &parts.headers, &parts.extensions, Scope::Read).await {
+        Ok((_, scope)) => {
+            parts.extensions.insert(Reader(Some(scope)));
+            next.run(Request::from_parts(parts, body)).await
+        }
+        // Whoever guesses tokens from this address keeps nobody from what is open.
+        Err(error) if !app.api.require_token_to_read && error.is_too_many() => {
+            next.run(Request::from_parts(parts, body)).await
+        }
         Err(error) => error.into_response(),
     }
 }

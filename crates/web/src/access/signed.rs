@@ -44,8 +44,10 @@ pub(super) async fn signer(app: &App, parts: &Parts, body: &[u8]) -> Result<Call
     };
     let verified = signature.verify(&signed, app.api.keys.as_ref(), app.api.clock.now(), app.api.freshness());
     let key = verified.map_err(refused)?;
-    app.throttle.key(&key.public_key)?;
+    app.throttle.key_may(&key.public_key)?;
+    // A copy ends here, before the key is charged.
     keep_nonce(app, &key.public_key, signature.nonce()).await?;
+    app.throttle.key_did(&key.public_key);
     Ok(Caller::Key(key.kid))
 }
 

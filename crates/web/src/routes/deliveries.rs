@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    access::Reader,
     api::App,
     error::ApiError,
     extract::{Asked, JobPath},
@@ -28,17 +29,20 @@ pub(crate) struct DeliveriesQuery {
 }
 
 /// What was, or is to be, told of a job by webhooks, in the order in which it happened
+///
+/// A token of the scope `operate` shows the addresses too that a receiver's name led to.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/deliveries", tag = "jobs", operation_id = "deliveries",
     params(("id" = inline(names::JobId), Path, description = "The job"), DeliveriesQuery),
     responses((status = 200, description = "A page of deliveries", body = Deliveries)))]
 pub(crate) async fn of_job(
     State(app): State<Arc<App>>,
     JobPath(job): JobPath,
+    reader: Reader,
     Asked(query): Asked<DeliveriesQuery>,
 ) -> Result<Json<Deliveries>, ApiError> {
     let (after, limit) = (limits::delivery_cursor(query.cursor)?, limits::rows(query.limit)?);
     app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;
     // One more says whether there is a next page.
     let deliveries = app.api.operations.deliveries(job, after, limit + 1).await?;
-    Ok(Json(Deliveries::page(deliveries, limit)))
+    Ok(Json(Deliveries::page(deliveries, limit, reader.may_operate())))
 }

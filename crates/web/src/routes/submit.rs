@@ -2,8 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, body::Bytes, extract::State, response::Response};
-use beacon_domain::{Accepted as Taken, JobId, JobState, Plan};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use beacon_domain::{Accepted as Taken, JobId, JobState, JobSummary, Plan};
 use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, estimate, plan as make_plan, time_limit};
 use beacon_spec::{Freshness, KeyId, SignedSpec, VerifiedSpec, verify};
 use http::StatusCode;
@@ -76,7 +81,7 @@ pub(crate) async fn plan(
     JsonBytes(body): JsonBytes,
 ) -> Result<Json<Planned>, ApiError> {
     let (spec, plan) = prepared(&app, body, options).await?;
-    let estimate = estimate(&plan, &app.api.catalog);
+    let estimate = estimate(&plan?, &app.api.catalog);
     let limit: Duration = time_limit(&spec, estimate.lower_bound, app.api.limits.job)?;
     let (key, name) = (spec.key().clone(), spec.spec().name.clone());
     let job = JobId::derive(&key, &name, 0);
@@ -87,45 +92,88 @@ async fn take(app: &Arc<App>, options: Options, once: Once, body: Bytes) -> Resu
     // Whoever repeats a request after its signature has aged still gets its answer.
     let owner =
         if once.is_keyed() { format!("key {}", signer(app, body.clone()).await?) } else { String::new() };
-    once.run(app, owner, &body, accept(app, options, body.clone())).await
+    if let Some(answer) = once.answered(app, &owner, &body).await? {
+        return Ok(answer);
+    }
+    let (spec, plan) = prepared(app, body.clone(), options).await?;
+    // Anybody may send what was taken before. It takes nothing of the key that signed it: no allowance, no idempotency key.
+    if let Some(job) = same(app, &spec).await? {
+        return Ok(again(app, &job, plan.ok().as_ref())?.into_response());
+    }
+    let is_copy = once.is_keyed() && nonce_is_used(app, &spec).await?;
+    let deed = accept(app, spec, plan?);
+    if is_copy {
+        return Ok(deed.await?.into_response());
+    }
+    once.run(app, owner, &body, deed).await
 }
 
-async fn accept(app: &Arc<App>, options: Options, body: Bytes) -> Result<Done, ApiError> {
+/// The job that these same bytes made before.
+async fn same(app: &App, spec: &VerifiedSpec) -> Result<Option<JobSummary>, ApiError> {
+    let id = JobId::derive(spec.key(), &spec.spec().name, 0);
+    Ok(app.api.view.job(id).await?.filter(|job| job.spec_digest == spec.digest()))
+}
+
+/// Whether what was signed was taken before, be it in other bytes or under another id, neither of which is signed.
+async fn nonce_is_used(app: &App, spec: &VerifiedSpec) -> Result<bool, ApiError> {
+    match &spec.spec().nonce {
+        Some(nonce) => Ok(app.api.jobs.nonce_is_used(*spec.public_key(), nonce.clone()).await?),
+        None => Ok(false),
+    }
+}
+
+/// The answer to bytes that made this job before. What it would cost is told while it can still be planned.
+fn again(app: &App, job: &JobSummary, plan: Option<&Plan>) -> Result<Done, ApiError> {
+    request_id::about(job.id);
+    let answer = Accepted {
+        id: job.id,
+        job_id: job.id,
+        name: job.name.clone(),
+        state: job.state,
+        status: job.state.as_str(),
+        idempotent: true,
+        executions: job.counts.total() as usize,
+        deadline: Some(job.deadline),
+        lower_bound_s: job.lower_bound.map(|bound| bound.as_secs_f64()),
+        cost_micros_estimated: plan.and_then(|plan| estimate(plan, &app.api.catalog).cost_micros),
+        links: Links::of(job.id),
+    };
+    Done::new(StatusCode::OK, &answer)
+}
+
+async fn accept(app: &Arc<App>, spec: VerifiedSpec, plan: Plan) -> Result<Done, ApiError> {
     let api = &app.api;
-    let (spec, plan) = prepared(app, body, options).await?;
-    app.throttle.key(spec.public_key())?;
+    let key = *spec.public_key();
+    app.throttle.key_may(&key)?;
     let (name, executions) = (spec.spec().name.clone(), plan.executions.len());
     let estimate = estimate(&plan, &api.catalog);
     let weight = spec.weight();
     let submission = Submission { generation: 0, retry_of: None, weight, nonce_must_be_new: true };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
     let submitted = desk.submit(&api.catalog, (spec, plan), submission).await?;
-    let (status, job, state, deadline) = match submitted.accepted {
-        Taken::New(job) => (StatusCode::ACCEPTED, job, JobState::Queued, Some(submitted.deadline)),
-        Taken::Existing(job, state) => {
-            (StatusCode::OK, job, state, api.view.job(job).await?.map(|job| job.deadline))
+    let job = match submitted.accepted {
+        Taken::New(job) => job,
+        // The same bytes were sent twice at once.
+        Taken::Existing(job, _) => {
+            return again(app, &api.view.job(job).await?.ok_or_else(ApiError::no_job)?, None);
         }
     };
-    if status == StatusCode::ACCEPTED {
-        request_id::made(job);
-    } else {
-        request_id::about(job);
-    }
-    let idempotent = status == StatusCode::OK;
+    app.throttle.key_did(&key);
+    request_id::made(job);
     let answer = Accepted {
         id: job,
         job_id: job,
         name,
-        state,
-        status: if idempotent { state.as_str() } else { "enqueued" },
-        idempotent,
+        state: JobState::Queued,
+        status: "enqueued",
+        idempotent: false,
         executions,
-        deadline,
+        deadline: Some(submitted.deadline),
         lower_bound_s: estimate.lower_bound.map(|bound| bound.as_secs_f64()),
         cost_micros_estimated: estimate.cost_micros,
         links: Links::of(job),
     };
-    Done::new(status, &answer)
+    Done::new(StatusCode::ACCEPTED, &answer)
 }
 
 /// Who signed this job, however old the signature is.
@@ -139,19 +187,25 @@ async fn signer(app: &Arc<App>, body: Bytes) -> Result<KeyId, ApiError> {
 }
 
 /// A large job takes a while to verify and plan; requests beside it do not wait for it.
-async fn prepared(app: &Arc<App>, body: Bytes, options: Options) -> Result<(VerifiedSpec, Plan), ApiError> {
+async fn prepared(
+    app: &Arc<App>,
+    body: Bytes,
+    options: Options,
+) -> Result<(VerifiedSpec, Result<Plan, ApiError>), ApiError> {
     let shared = Arc::clone(app);
-    let prepared =
-        tokio::task::spawn_blocking(move || prepare(&shared.api, &body, options.accept_unsupported));
+    let prepared = tokio::task::spawn_blocking(move || {
+        let api = &shared.api;
+        let signed = SignedSpec::new(body.as_ref())?;
+        let spec = verify(signed, api.keys.as_ref(), api.clock.now(), api.freshness())?;
+        let plan = planned(api, &spec, options.accept_unsupported);
+        Ok((spec, plan))
+    });
     prepared.await.map_err(ApiError::internal)?
 }
 
-fn prepare(api: &Api, body: &Bytes, accept_unsupported: bool) -> Result<(VerifiedSpec, Plan), ApiError> {
-    let signed = SignedSpec::new(body.as_ref())?;
-    let spec = verify(signed, api.keys.as_ref(), api.clock.now(), api.freshness())?;
+fn planned(api: &Api, spec: &VerifiedSpec, accept_unsupported: bool) -> Result<Plan, ApiError> {
     webhooks::check(api, spec.spec())?;
     let unserved = if accept_unsupported { Unserved::Accept } else { Unserved::Refuse };
     let options = PlanOptions { batching: api.batching, unserved, only: None };
-    let plan = make_plan(spec.spec(), &api.catalog, &options)?;
-    Ok((spec, plan))
+    Ok(make_plan(spec.spec(), &api.catalog, &options)?)
 }

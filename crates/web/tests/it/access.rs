@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use beacon_domain::Scope;
+use beacon_domain::{DeliveryEnd, DueAsk, NewDelivery, Scope};
 use beacon_spec::SigningKey;
 use beacon_testkit::{SpecBuilder, test_key};
 
-use crate::desk::{Desk, TOKEN};
+use crate::desk::{Answer, Desk, TOKEN};
 
 // A1
 #[tokio::test]
@@ -51,6 +51,92 @@ async fn reads_need_a_token_where_the_configuration_says_so() {
     assert_eq!(desk.ask("GET", "/api/v1/jobs", read.reveal(), "").await.status, 200);
     assert_eq!(desk.get("/ready").await.status, 200);
     desk.accepted(&SpecBuilder::new("a signature is enough to submit")).await;
+}
+
+// A1: a token that is none any more is told so; where it was ignored it seemed to be one.
+#[tokio::test]
+async fn a_wrong_or_expired_token_is_refused_by_open_reads_too() {
+    let desk = Desk::new();
+    let read = desk.token(Scope::Read).await;
+    let expires = (desk.now() + Duration::from_secs(60)).to_string();
+    let body = format!(r#"{{"name":"short","scope":"read","expires_at":"{expires}"}}"#);
+    let made = desk.ask("POST", "/api/v1/admin/tokens", TOKEN, body).await;
+    let short = made.body["token"].as_str().unwrap();
+    let jobs = async |token: &str| desk.ask("GET", "/api/v1/jobs", token, "").await;
+
+    assert_eq!(desk.get("/api/v1/jobs").await.status, 200, "none is needed");
+    assert_eq!((jobs(read.reveal()).await.status.as_u16(), jobs(short).await.status.as_u16()), (200, 200));
+    assert_eq!(jobs("wrong").await.refusal(), (401, "wrong_token"));
+    assert_eq!(desk.ask("GET", "/metrics", "wrong", "").await.refusal(), (401, "wrong_token"));
+    assert_eq!(desk.ask("GET", "/ready", "wrong", "").await.status, 200, "probes are never refused");
+    assert_eq!(desk.get_with("/api/v1/jobs", &[("authorization", "Basic eDp5")]).await.status, 200);
+    desk.clock.advance(Duration::from_secs(60));
+    assert_eq!(jobs(short).await.refusal(), (401, "wrong_token"));
+}
+
+// A7
+#[tokio::test]
+async fn who_guesses_tokens_keeps_nobody_from_open_reads() {
+    let rates = beacon_web::Rates { lookups_per_minute: 2, ..Default::default() };
+    let [open, closed] = [false, true]
+        .map(|needed| Desk::with(|api| (api.rates, api.require_token_to_read) = (rates, needed)));
+    for desk in [&open, &closed] {
+        for n in 0..2 {
+            let guess = desk.ask("GET", "/api/v1/jobs", &format!("guess {n}"), "").await;
+            assert_eq!(guess.refusal(), (401, "wrong_token"));
+        }
+    }
+
+    let read = [open.token(Scope::Read).await, closed.token(Scope::Read).await];
+
+    assert_eq!(open.ask("GET", "/api/v1/jobs", read[0].reveal(), "").await.status, 200);
+    assert_eq!(closed.ask("GET", "/api/v1/jobs", read[1].reveal(), "").await.status, 429);
+}
+
+// A1
+#[tokio::test]
+async fn a_token_that_would_be_expired_at_once_is_not_made() {
+    let desk = Desk::new();
+    let make = async |expires: String| {
+        let body = format!(r#"{{"name":"late","scope":"read","expires_at":"{expires}"}}"#);
+        desk.ask("POST", "/api/v1/admin/tokens", TOKEN, body).await
+    };
+
+    assert_eq!(make(desk.now().to_string()).await.refusal(), (400, "invalid_field:expires_at"));
+    assert_eq!(make("2020-01-01T00:00:00Z".to_owned()).await.refusal(), (400, "invalid_field:expires_at"));
+    assert_eq!(make((desk.now() + Duration::from_secs(1)).to_string()).await.status, 201);
+    let tokens = desk.ask("GET", "/api/v1/admin/tokens", TOKEN, "").await;
+    assert_eq!(tokens.body["tokens"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn addresses_of_receivers_are_shown_to_who_operates_and_to_nobody_else() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("told")).await;
+    let delivery = NewDelivery {
+        id: format!("msg_{job}_end_0"),
+        job,
+        event: "job.ended".to_owned(),
+        url: "https://hook.example/".to_owned(),
+        body: "{}".to_owned(),
+    };
+    desk.operations.enqueue(vec![delivery], desk.now()).await.unwrap();
+    let (lease, now) = (Duration::from_secs(60), desk.now());
+    let ask = DueAsk { n: 1, sending: Vec::new(), of_key: 1, to_receiver: 1, lease, now };
+    let taken = desk.operations.due(ask).await.unwrap().remove(0);
+    let error = "the URL leads to 10.1.2.3, which is private".to_owned();
+    desk.operations.delivered(&taken, DeliveryEnd::Failed { status: None, error }, now).await.unwrap();
+    let path = format!("/api/v1/jobs/{job}/deliveries");
+    let error = |answer: Answer| answer.body["deliveries"][0]["last_error"].as_str().unwrap().to_owned();
+    let [read, operate] = [desk.token(Scope::Read).await, desk.token(Scope::Operate).await];
+
+    let hidden = "the URL leads to an address, which is private";
+    assert_eq!(error(desk.get(&path).await), hidden);
+    assert_eq!(error(desk.ask("GET", &path, read.reveal(), "").await), hidden);
+    for token in [operate.reveal(), TOKEN] {
+        let shown = error(desk.ask("GET", &path, token, "").await);
+        assert_eq!(shown, "the URL leads to 10.1.2.3, which is private");
+    }
 }
 
 // A1

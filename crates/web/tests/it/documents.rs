@@ -37,6 +37,8 @@ async fn the_page_runs_its_own_script_and_asks_nobody_else() {
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
     }
+    let (_, without_scripts) = page.split_once("<noscript>").unwrap();
+    assert!(without_scripts.split("</noscript>").next().unwrap().contains("href=\"/openapi.json\""));
 }
 
 #[test]

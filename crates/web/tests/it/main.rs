@@ -13,6 +13,7 @@ mod golden;
 mod jobs;
 mod large;
 mod repeats;
+mod replays;
 mod requests;
 mod retries;
 mod scene;

@@ -74,6 +74,29 @@ async fn a_twin_of_a_request_that_is_being_done_is_told_to_wait() {
     assert_eq!((twin.refusal(), twin.header("retry-after")), ((409, "idempotency_in_progress"), "1"));
 }
 
+// P11: the process that took it died before it could keep its answer.
+#[tokio::test]
+async fn a_submission_that_made_its_job_is_answered_at_once_whoever_died() {
+    let desk = Desk::new();
+    let job = desk.signed(&SpecBuilder::new("job"));
+    let ask = IdempotencyAsk {
+        key: IdempotencyKey { owner: "key test".to_owned(), key: "k".to_owned() },
+        request: Sha256Digest::of(&[b"POST /api/v1/jobs\n", job.as_slice()].concat()),
+        keep: Duration::from_secs(60),
+        patience: Duration::from_secs(60),
+        now: desk.now(),
+    };
+    desk.operations.begin(ask).await.unwrap();
+
+    let unknown = keyed(&desk, "/api/v1/jobs", "k", job.clone()).await;
+    let made = desk.post("/api/v1/jobs", job.clone()).await;
+    let again = keyed(&desk, "/api/v1/jobs", "k", job).await;
+
+    assert_eq!(unknown.refusal(), (409, "idempotency_in_progress"));
+    assert_eq!((made.status.as_u16(), again.status.as_u16()), (202, 200));
+    assert_eq!(again.job_id(), made.job_id());
+}
+
 #[tokio::test]
 async fn the_secret_of_a_token_is_shown_once_and_kept_nowhere() {
     let desk = Desk::new();

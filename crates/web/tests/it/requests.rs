@@ -183,6 +183,20 @@ async fn metrics_show_how_endpoints_stand() {
     }
 }
 
+#[tokio::test]
+async fn metrics_show_webhooks_that_wait_and_how_late_they_are() {
+    let desk = Desk::new();
+    crate::scene::Scene::set(&desk).await;
+    desk.clock.advance(Duration::from_secs(60));
+
+    let text = String::from_utf8(desk.get("/metrics").await.bytes).unwrap();
+
+    // One of two was delivered, the other one was to be tried again long ago.
+    assert!(text.contains("beacon_deliveries_waiting 1"), "{text}");
+    let late = text.lines().find_map(|line| line.strip_prefix("beacon_deliveries_late_seconds "));
+    assert!(late.unwrap().parse::<f64>().unwrap() > 50.0, "{text}");
+}
+
 // A4
 #[tokio::test]
 async fn who_polls_with_an_etag_gets_a_body_only_when_something_has_changed() {

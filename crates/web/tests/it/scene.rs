@@ -59,7 +59,14 @@ async fn tell(desk: &Desk, job: JobId) {
         delivery(1, "https://other.example:8443?b=secret"),
     ];
     desk.operations.enqueue(new, desk.now()).await.unwrap();
-    let ask = DueAsk { n: 2, busy: Vec::new(), lease: Duration::from_secs(60), now: desk.now() };
+    let ask = DueAsk {
+        n: 2,
+        sending: Vec::new(),
+        of_key: 9,
+        to_receiver: 9,
+        lease: Duration::from_secs(60),
+        now: desk.now(),
+    };
     let taken = desk.operations.due(ask).await.unwrap();
     let at = desk.now() + Duration::from_secs(5);
     let again = DeliveryEnd::Again { at, status: Some(503), error: "answered 503".to_owned() };

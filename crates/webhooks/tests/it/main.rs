@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod failing;
+mod fairness;
 mod guarding;
 mod scene;
 mod sending;

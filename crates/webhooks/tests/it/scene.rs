@@ -13,8 +13,8 @@ use std::{
 
 use async_trait::async_trait;
 use beacon_domain::{
-    Batching, Clock as _, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, JobStore as _, NewDelivery,
-    StoreError,
+    Backlog, Batching, Clock as _, Delivery, DeliveryEnd, DeliveryQueue, DueAsk, JobId, JobStore as _,
+    NewDelivery, StoreError,
 };
 use beacon_spec::{Timestamp, WebhookSecret};
 use beacon_store::MemoryStore;
@@ -59,6 +59,10 @@ impl DeliveryQueue for Queue {
         let mine = self.store.delivered(delivery, end, now).await;
         self.written.send_modify(|n| *n += 1);
         mine
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.store.backlog(now).await
     }
 
     async fn deliveries(
@@ -127,9 +131,23 @@ impl Scene {
 
     /// Queues deliveries of these ids to these URLs.
     pub(crate) async fn queue(&self, deliveries: &[(&str, &str)]) {
+        self.queue_of(self.job, deliveries).await;
+    }
+
+    /// A job of another key.
+    pub(crate) async fn job_of(&self, kid: &str, seed: u8) -> JobId {
+        let spec = SpecBuilder::new(kid).key(kid, seed, 1).verified();
+        let acceptance = accept(spec, Batching::Question, self.clock.now());
+        let job = acceptance.job;
+        self.queue.store.accept(acceptance).await.unwrap();
+        job
+    }
+
+    /// Queues deliveries of this job.
+    pub(crate) async fn queue_of(&self, job: JobId, deliveries: &[(&str, &str)]) {
         let new = |(id, url): &(&str, &str)| NewDelivery {
             id: (*id).to_owned(),
-            job: self.job,
+            job,
             event: "job.ended".to_owned(),
             url: (*url).to_owned(),
             body: format!(r#"{{"type":"job.ended","id":"{id}"}}"#),
@@ -137,8 +155,8 @@ impl Scene {
         self.queue.enqueue(deliveries.iter().map(new).collect(), self.clock.now()).await.unwrap();
     }
 
-    /// A sender that works until the token is cancelled.
-    pub(crate) fn sender(&self) -> (CancellationToken, JoinHandle<()>) {
+    /// A sender that does nothing yet.
+    pub(crate) fn made(&self) -> Arc<Sender> {
         let parts = SenderParts {
             clock: Arc::new(self.clock.clone()),
             deliveries: Arc::clone(&self.queue) as _,
@@ -151,8 +169,13 @@ impl Scene {
                 user_agent: "beacon-test/1".to_owned(),
             },
         };
+        Arc::new(Sender::new(parts).unwrap())
+    }
+
+    /// A sender that works until the token is cancelled.
+    pub(crate) fn sender(&self) -> (CancellationToken, JoinHandle<()>) {
         let drain = CancellationToken::new();
-        (drain.clone(), tokio::spawn(Arc::new(Sender::new(parts).unwrap()).run(drain)))
+        (drain.clone(), tokio::spawn(self.made().run(drain)))
     }
 
     /// Returns when `n` attempts have been written in all.

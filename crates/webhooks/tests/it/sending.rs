@@ -1,5 +1,7 @@
 //! What a receiver gets, and that it can tell who sent it.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use beacon_domain::{Clock as _, DeliveryState};
 use beacon_spec::WebhookSecret;
@@ -7,6 +9,7 @@ use beacon_testkit::{Script, ScriptedEndpoint, SeenRequest, reply, test_key};
 use beacon_webhooks::Secrets;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use tokio_util::sync::CancellationToken;
 
 use crate::scene::{SECRET, Scene, secret};
 
@@ -79,4 +82,39 @@ async fn a_delivery_of_a_job_that_was_deleted_is_given_up() {
 
     assert_eq!(delivery.state, DeliveryState::Failed);
     assert_eq!(delivery.last_error.as_deref(), Some("the job was deleted"));
+}
+
+#[tokio::test]
+async fn what_came_of_deliveries_is_counted() {
+    let receiver = ScriptedEndpoint::start(
+        Script::new().then(reply(200)).then(reply(503)).then(reply(410)).then_always(reply(200)),
+    )
+    .await;
+    let scene = Scene::new().await;
+    scene
+        .queue(
+            &["msg_1", "msg_2", "msg_3"]
+                .map(|id| (id, receiver.url("/")))
+                .each_ref()
+                .map(|(id, url)| (*id, url.as_str())),
+        )
+        .await;
+    let sender = scene.made();
+    let drain = CancellationToken::new();
+    let running = tokio::spawn(Arc::clone(&sender).run(drain.clone()));
+
+    scene.written(3).await;
+    drain.cancel();
+    running.await.unwrap();
+
+    let text = sender.metrics();
+    for line in [
+        r#"beacon_deliveries_total{outcome="delivered"} 1"#,
+        r#"beacon_deliveries_total{outcome="failed"} 1"#,
+        r#"beacon_deliveries_total{outcome="gave_up"} 1"#,
+        "beacon_deliveries_in_flight 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(text.ends_with("# EOF\n"), "{text}");
 }

@@ -40,7 +40,7 @@ pub(crate) struct NewToken {
     #[schema(min_length = 1, max_length = 255)]
     name: String,
     scope: ScopeShape,
-    /// From when on it allows nothing; left out, it does not expire.
+    /// From when on it allows nothing, later than now; left out, it does not expire.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
 }
@@ -115,6 +115,11 @@ pub(crate) async fn add(
         if !(1..=LONGEST_NAME).contains(&name.chars().count()) || name.chars().any(char::is_control) {
             let message = format!("name must have 1 to {LONGEST_NAME} characters without control characters");
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message));
+        }
+        if expires_at.is_some_and(|at| at <= app.api.clock.now()) {
+            let message =
+                "expires_at is past: the token would allow nothing; give a later time, or leave it out";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_field:expires_at", message));
         }
         let (mut id, mut secret) = ([0_u8; 4], [0_u8; 32]);
         rand::rng().fill(&mut id);
