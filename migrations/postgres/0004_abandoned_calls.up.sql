@@ -6,7 +6,8 @@ CREATE TABLE beacon.abandoned (
     until timestamptz NOT NULL,
     n int NOT NULL,
     endpoint int NOT NULL,
-    PRIMARY KEY (job, n, token)
+    -- Claims count those of their endpoints.
+    PRIMARY KEY (endpoint, job, n, token)
 ) WITH (autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 0);
 
 -- Microseconds: how long the endpoint may go on with such a call, and the longest that one may take, which is how long a

@@ -6,7 +6,7 @@ CREATE TABLE abandoned (
     token INTEGER NOT NULL,
     endpoint INTEGER NOT NULL,
     until INTEGER NOT NULL,
-    PRIMARY KEY (job, n, token)
+    PRIMARY KEY (endpoint, job, n, token)
 ) WITHOUT ROWID;
 
 -- How long the endpoint may go on with such a call, and the longest that one may take, which is how long a call counts

@@ -26,7 +26,7 @@ pub(crate) async fn abandon(tx: &Tx, left: &BTreeMap<Cell, i64>, now: Timestamp)
         CROSS JOIN LATERAL (SELECT CASE WHEN executions.token = held.token AND state = 'queued' AND resume IS NOT NULL
             THEN longest_call ELSE linger END AS micros) AS span
         WHERE micros > 0 AND (executions.token = held.token OR resume IS NULL)
-        ON CONFLICT (job, n, token) DO UPDATE SET until = greatest(abandoned.until, excluded.until)";
+        ON CONFLICT (endpoint, job, n, token) DO UPDATE SET until = greatest(abandoned.until, excluded.until)";
     if left.is_empty() {
         return Ok(());
     }
@@ -65,14 +65,19 @@ pub(crate) async fn reattachable(tx: &Tx, places: &[i32], now: Timestamp) -> Res
 pub(crate) async fn reattached<'a>(tx: &Tx, chosen: impl Iterator<Item = &'a Ready>) -> Result<(), Fault> {
     const DELETE: &str = "-- abandoned::reattached
         DELETE FROM beacon.abandoned USING unnest($1::int8[], $2::int4[], $3::int8[]) AS held (job, n, token)
-        WHERE abandoned.job = held.job AND abandoned.n = held.n AND abandoned.token = held.token";
-    let resumed = chosen.filter(|ready| ready.resume.is_some());
-    let resumed = resumed.map(|ready| ((ready.job, int(ready.n)), ready.token)).collect::<BTreeMap<_, _>>();
+        WHERE abandoned.endpoint = ANY($4) AND abandoned.job = held.job AND abandoned.n = held.n AND abandoned.token = held.token";
+    let resumed: Vec<&Ready> = chosen.filter(|ready| ready.resume.is_some()).collect();
     if resumed.is_empty() {
         return Ok(());
     }
-    let (jobs, places, tokens) = columns(&resumed);
-    let values =
-        [(&jobs as _, Type::INT8_ARRAY), (&places as _, Type::INT4_ARRAY), (&tokens as _, Type::INT8_ARRAY)];
+    let endpoints: Vec<i32> = resumed.iter().map(|ready| ready.endpoint).collect();
+    let cells = resumed.iter().map(|ready| ((ready.job, int(ready.n)), ready.token));
+    let (jobs, places, tokens) = columns(&cells.collect());
+    let values = [
+        (&jobs as _, Type::INT8_ARRAY),
+        (&places as _, Type::INT4_ARRAY),
+        (&tokens as _, Type::INT8_ARRAY),
+        (&endpoints as _, Type::INT4_ARRAY),
+    ];
     tx.execute(DELETE, &values).await.map(drop)
 }

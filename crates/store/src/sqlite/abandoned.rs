@@ -21,7 +21,7 @@ impl Writer {
                 FROM executions JOIN endpoints ON endpoints.no = endpoint
                 WHERE job = (SELECT no FROM jobs WHERE id = ?1) AND n = ?2 AND (token = ?3 OR resume IS NULL))
             WHERE span > 0
-            ON CONFLICT (job, n, token) DO UPDATE SET until = max(until, excluded.until)";
+            ON CONFLICT (endpoint, job, n, token) DO UPDATE SET until = max(until, excluded.until)";
         let mut abandon = self.connection.prepare_cached(ABANDON)?;
         abandon.execute(params![
             lease.execution.job.as_bytes(),
@@ -60,12 +60,12 @@ impl Writer {
     }
 
     /// Somebody waits for the call of this execution again.
-    pub(crate) fn reattached(&self, ready: &Ready) -> Result<(), Fault> {
+    pub(crate) fn reattached(&self, endpoint: i64, ready: &Ready) -> Result<(), Fault> {
         const DELETE: &str = "-- abandoned::reattached
-            DELETE FROM abandoned WHERE job = ?1 AND n = ?2 AND token = ?3";
+            DELETE FROM abandoned WHERE endpoint = ?4 AND job = ?1 AND n = ?2 AND token = ?3";
         if ready.resume.is_some() {
             let mut delete = self.connection.prepare_cached(DELETE)?;
-            delete.execute(params![ready.job, ready.n, ready.token])?;
+            delete.execute(params![ready.job, ready.n, ready.token, endpoint])?;
         }
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Writer {
         let left = wanted - resumed.len() as u32;
         for ready in resumed {
             shared.reattach();
-            self.reattached(&ready)?;
+            self.reattached(endpoint, &ready)?;
             let (lease, started) = self.lease(claim, room, ready)?;
             claimed.leases.push(lease);
             claimed.started.extend(started);
