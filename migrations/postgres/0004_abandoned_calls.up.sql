@@ -16,4 +16,5 @@ ALTER TABLE beacon.endpoints
     ADD COLUMN linger bigint NOT NULL DEFAULT 0,
     ADD COLUMN longest_call bigint NOT NULL DEFAULT 0,
     ADD COLUMN limit_from text COLLATE "C",
-    ADD COLUMN limit_at timestamptz;
+    ADD COLUMN limit_at timestamptz,
+    ADD COLUMN linger_at timestamptz;

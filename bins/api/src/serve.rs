@@ -4,8 +4,8 @@ use std::{future::Future, sync::Arc};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Interrupts, Runtime, Secret, ServerTls, ServiceConfig, TrustedKeys, describe_endpoints, load_endpoints,
-    load_service_key_ring,
+    Interrupts, Runtime, Secret, ServerTls, ServiceConfig, Shares, TrustedKeys, describe_endpoints,
+    load_endpoints, load_service_key_ring,
 };
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_web::{Api, ApiLimits, OperatorToken, Rates, forget_old_answers, router};
@@ -60,6 +60,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         webhooks: beacon_boot::webhook_policy(&config.webhooks)?,
         stop: stop.clone(),
     };
+    let shares =
+        Shares { connections: config.api.connections_per_address, proxies: config.api.proxies.clone() };
     let listen = config.api.listen;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("api.listen: cannot listen on {listen}"))?;
@@ -81,7 +83,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             stop.drain();
         };
         tokio::select! {
-            served = beacon_boot::serve(listener, tls, router(api), clock, asked) => served?,
+            served = beacon_boot::serve(listener, tls, router(api), clock, shares, asked) => served?,
             never = following => match never {},
             never = forgetting => match never {},
             never = renewing => match never {},

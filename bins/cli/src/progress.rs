@@ -210,7 +210,10 @@ fn rows(progress: &Progress) -> Vec<Row> {
         row(format!("  {}. {}", batch.number, batch.question), &batch.counts, state)
     }));
     rows.extend(progress.endpoints.iter().map(|endpoint| {
-        let note = format!("{} in flight", endpoint.counts.running);
+        let mut note = format!("{} in flight", endpoint.counts.running);
+        if endpoint.abandoned > 0 && endpoint.counts.queued > 0 {
+            note += &format!(", waits for {} left before", endpoint.abandoned);
+        }
         row(format!("  {} {}", endpoint.region, endpoint.model), &endpoint.counts, &note)
     }));
     rows
@@ -220,12 +223,22 @@ fn rows(progress: &Progress) -> Vec<Row> {
 #[derive(Default)]
 pub(crate) struct Lines {
     done: u32,
+    /// Whether it was told that calls of before hold slots.
+    told_of_left: bool,
 }
 
 impl Lines {
     fn draw(&mut self, progress: &Progress) {
         let counts = &progress.job.counts;
         let done = counts.total() - counts.open();
+        let waiting = progress.endpoints.iter().filter(|endpoint| endpoint.counts.queued > 0);
+        let left: u32 = waiting.map(|endpoint| endpoint.abandoned).sum();
+        if left > 0 && !self.told_of_left {
+            crate::out::remark(format_args!(
+                "{left} calls of before may still run; what waits for their endpoints begins when `linger_s` is over"
+            ));
+        }
+        self.told_of_left = left > 0;
         if done == self.done {
             return;
         }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use beacon_boot::{
-    Interrupts, Runtime, ServiceConfig, WebhookSender, build_backends, health_routes, load_endpoints,
+    Interrupts, Runtime, ServiceConfig, Shares, WebhookSender, build_backends, health_routes, load_endpoints,
     load_runner_key,
 };
 use beacon_domain::{Clock, WorkerId};
@@ -56,7 +56,8 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
         let until = async move { told.aborting().await };
         let routes = health_routes(runtime.view, scheduler.outages(), sender.clone());
         let clock = Arc::clone(&runtime.clock);
-        let serving = tokio::spawn(beacon_boot::serve(listener, None, routes, clock, until));
+        let serving =
+            tokio::spawn(beacon_boot::serve(listener, None, routes, clock, Shares::default(), until));
         info!(worker = id, endpoints = served, %health, "worker {id} works");
         let watching = heed(&mut interrupts, stop.clone(), grace, runtime.clock.as_ref());
         let sending = send_webhooks(sender, stop.clone());

@@ -3,6 +3,7 @@
 mod config;
 mod endpoints;
 mod files;
+mod guests;
 mod handshake;
 mod health;
 mod keys;
@@ -25,6 +26,7 @@ pub use config::{
 };
 pub use endpoints::{load_endpoints, parse_toml};
 pub use files::{FileError, read_bounded};
+pub use guests::Shares;
 pub use health::health_routes;
 pub use keys::{load_key_ring, load_or_create_runner_key, load_runner_key, load_service_key_ring};
 pub use runtime::{

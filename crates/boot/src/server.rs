@@ -24,7 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer as _, ServiceExt as _};
 use tracing::{debug, warn};
 
-use crate::{ServerTls, handshake::secured};
+use crate::{
+    ServerTls,
+    guests::{Guests, Seat, Shares},
+    handshake::secured,
+};
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 4096;
@@ -57,10 +61,11 @@ struct Service {
 struct Guest {
     peer: SocketAddr,
     watcher: Watcher,
+    _seat: Seat,
     _slot: OwnedSemaphorePermit,
 }
 
-/// Serves until `stop`, then lets requests in flight end for at most ten seconds. With `tls` nothing else is spoken.
+/// Serves until `stop`, each address within its share, then lets requests in flight end for at most ten seconds. With `tls` nothing else is spoken.
 ///
 /// # Errors
 /// The listener is broken for good.
@@ -69,10 +74,11 @@ pub async fn serve(
     tls: Option<Arc<ServerTls>>,
     router: Router,
     clock: Arc<dyn Clock>,
+    shares: Shares,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
-    let leaving = CancellationToken::new();
+    let (leaving, guests) = (CancellationToken::new(), Guests::new(shares));
     let service = Arc::new(Service { builder: builder(), router, tls, clock, leaving: leaving.clone() });
     tokio::pin!(stop);
     loop {
@@ -93,11 +99,15 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
+        let Some(seat) = guests.seat(peer.ip()) else {
+            debug!(%peer, "an address with all the connections of its share is turned away");
+            continue;
+        };
         // Answers are written whole: the last piece of one must not wait until the client has acknowledged the one before.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "no TCP_NODELAY: {error}");
         }
-        let guest = Guest { peer, watcher: graceful.watcher(), _slot: slot };
+        let guest = Guest { peer, watcher: graceful.watcher(), _seat: seat, _slot: slot };
         tokio::spawn(Arc::clone(&service).receive(stream, guest));
     }
     leaving.cancel();

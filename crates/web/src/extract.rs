@@ -144,10 +144,7 @@ impl FromRequest<Arc<App>> for JsonBytes {
         match Bytes::from_request(request, app).await {
             Ok(bytes) => Ok(Self(bytes)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let limit = app.api.limits.max_body_bytes;
-                let message =
-                    format!("the body is longer than {limit} bytes; ask fewer questions in one job");
-                Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message))
+                Err(too_large(app.api.limits.max_body_bytes))
             }
             Err(rejection) => {
                 Err(ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", rejection.body_text()))
@@ -160,6 +157,12 @@ impl FromRequest<Arc<App>> for JsonBytes {
 fn names_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// The answer to a body that is longer than this.
+pub(crate) fn too_large(limit: usize) -> ApiError {
+    let message = format!("the body is longer than {limit} bytes; ask fewer questions in one job");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod accept;
 mod access;
 mod api;
+mod bodies;
 mod error;
 mod etag;
 mod events;

@@ -10,6 +10,7 @@ use crate::{
     accept,
     access::{self, TokenCache},
     api::{Api, App},
+    bodies::{self, Bodies},
     error,
     events::Watchers,
     metrics::{self, Metrics},
@@ -93,7 +94,15 @@ pub fn router(api: Api) -> Router {
     let document = serde_json::to_vec(&openapi::document()).unwrap_or_default().into();
     let throttle = Throttle::new(api.rates, &api.clock);
     let tokens = TokenCache::default();
-    let app = Arc::new(App { api, watchers, metrics: Metrics::new(), throttle, tokens, document });
+    let app = Arc::new(App {
+        api,
+        watchers,
+        metrics: Metrics::new(),
+        throttle,
+        bodies: Bodies::default(),
+        tokens,
+        document,
+    });
     // The last layer is the outermost.
     let router = router
         .merge(old_names())
@@ -102,6 +111,7 @@ pub fn router(api: Api) -> Router {
         .layer(DefaultBodyLimit::max(body))
         .layer(middleware::from_fn(accept::check))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), access::guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), bodies::limit))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), error::within))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), throttle::limit))

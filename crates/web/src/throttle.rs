@@ -114,7 +114,7 @@ impl Throttle {
     }
 }
 
-fn too_many(what: &str, wait: Duration) -> ApiError {
+pub(crate) fn too_many(what: &str, wait: Duration) -> ApiError {
     let wait = wait.as_secs() + 1;
     let message = format!("{what}; try again in {wait} s");
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
@@ -122,7 +122,7 @@ fn too_many(what: &str, wait: Duration) -> ApiError {
 }
 
 /// The network that one customer has: an IPv4 address, or 64 bits of an IPv6 address.
-fn network(address: IpAddr) -> u64 {
+pub(crate) fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u64::from(u32::from(v4)),
         IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,

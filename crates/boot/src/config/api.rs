@@ -42,6 +42,8 @@ pub struct ApiConfig {
     pub key_rate_per_s: u32,
     /// Tokens a minute from one address that have to be looked up; 0 for no limit.
     pub token_lookups_per_minute: u32,
+    /// Connections at once of one address, of the 4096 that there may be; 0 for no limit.
+    pub connections_per_address: u32,
     /// Proxies whose `x-forwarded-for` is believed.
     pub proxies: Vec<IpAddr>,
     /// How long a request may take until its answer begins.
@@ -76,6 +78,7 @@ impl Default for ApiConfig {
             address_rate_per_s: 200,
             key_rate_per_s: 100,
             token_lookups_per_minute: 60,
+            connections_per_address: 256,
             proxies: Vec::new(),
             request: Duration::from_secs(30),
             tls: None,

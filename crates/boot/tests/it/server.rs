@@ -24,7 +24,14 @@ async fn answer(headers: usize, length: usize) -> String {
     let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
     let router = Router::new().route("/", get(who));
     let clock = Arc::new(SystemClock::new());
-    let server = tokio::spawn(beacon_boot::serve(listener, None, router, clock, pending()));
+    let server = tokio::spawn(beacon_boot::serve(
+        listener,
+        None,
+        router,
+        clock,
+        beacon_boot::Shares::default(),
+        pending(),
+    ));
     let asked = tokio::task::spawn_blocking(move || {
         let more: String = (0..headers).map(|n| format!("x-{n}: {}\r\n", "v".repeat(length))).collect();
         let mut stream = TcpStream::connect(address).unwrap();
@@ -62,7 +69,14 @@ async fn a_client_that_asks_for_nothing_is_cut_off() {
     let address = listener.local_addr().unwrap();
     let clock = ManualClock::new();
     let router = Router::new().route("/", get(async || "here"));
-    let serving = beacon_boot::serve(listener, None, router, Arc::new(clock.clone()), pending());
+    let serving = beacon_boot::serve(
+        listener,
+        None,
+        router,
+        Arc::new(clock.clone()),
+        beacon_boot::Shares::default(),
+        pending(),
+    );
     let server = tokio::spawn(serving);
     let mut ends = JoinSet::new();
     // The beginning of HTTP/2's preface and of a head of HTTP/1, and nothing.

@@ -105,7 +105,14 @@ impl Served {
         let router = Router::new().route("/", get(who));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let following = tls.follow(Arc::clone(&shared));
-        let serving = beacon_boot::serve(listener, Some(tls), router, shared, pending());
+        let serving = beacon_boot::serve(
+            listener,
+            Some(tls),
+            router,
+            shared,
+            beacon_boot::Shares::default(),
+            pending(),
+        );
         let tasks = vec![
             tokio::spawn(async move { serving.await.unwrap() }),
             tokio::spawn(async move { match following.await {} }),

@@ -26,6 +26,15 @@ impl State {
         }
     }
 
+    /// Nobody looks for the calls of this job any more: they count as long as any other.
+    pub(super) fn not_found_again(&mut self, job: usize, now: Timestamp) {
+        for queue in self.endpoints.values_mut() {
+            let latest = now.checked_add(queue.linger).unwrap_or(Timestamp::MAX);
+            let mine = queue.abandoned.iter_mut().filter(|(call, _)| call.0 == job);
+            mine.for_each(|(_, until)| *until = latest.min(*until));
+        }
+    }
+
     /// Calls that have ended by now.
     pub(super) fn forget_abandoned(&mut self, now: Timestamp) {
         let mut freed = false;

@@ -136,7 +136,7 @@ impl State {
         };
         job.reason = Some(reason);
         let before = job.counts();
-        self.end_open(place, ExecutionState::Cancelled, reason == EndReason::Cancel);
+        self.end_open(place, ExecutionState::Cancelled, reason == EndReason::Cancel, now);
         let ended = self.settle(place, now);
         self.wake_queue();
         self.wake_job(place);
@@ -154,12 +154,13 @@ impl State {
     pub(super) fn time_out(&mut self, place: usize, now: Timestamp) -> (u32, Ended) {
         self.jobs[place].reason = Some(EndReason::Deadline);
         let open = self.jobs[place].counts().open();
-        self.end_open(place, ExecutionState::TimedOut, true);
+        self.end_open(place, ExecutionState::TimedOut, true, now);
         self.wake_queue();
         (open, self.settle(place, now))
     }
 
-    fn end_open(&mut self, place: usize, state: ExecutionState, running_too: bool) {
+    fn end_open(&mut self, place: usize, state: ExecutionState, running_too: bool, now: Timestamp) {
+        self.not_found_again(place, now);
         for n in 0..self.jobs[place].executions.len() as u32 {
             let execution = self.execution_mut(place, n);
             let running = execution.state == ExecutionState::Running;

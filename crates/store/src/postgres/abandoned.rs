@@ -41,6 +41,15 @@ pub(crate) async fn abandon(tx: &Tx, left: &BTreeMap<Cell, i64>, now: Timestamp)
     tx.execute(ABANDON, &values).await.map(drop)
 }
 
+/// Nobody looks for the calls of this job any more: they count as long as any other.
+pub(crate) async fn not_found_again(tx: &Tx, job: i64, now: Timestamp) -> Result<(), Fault> {
+    const SHORTEN: &str = "-- abandoned::not_found_again
+        UPDATE beacon.abandoned SET until = least(until, $2::timestamptz + linger * interval '1 microsecond')
+        FROM beacon.endpoints WHERE job = $1 AND no = endpoint";
+    let now = At::from(now);
+    tx.execute(SHORTEN, &[(&job, Type::INT8), (&now, Type::TIMESTAMPTZ)]).await.map(drop)
+}
+
 /// Forgets the calls that have ended by now.
 pub(crate) async fn forget(tx: &Tx, now: Timestamp) -> Result<(), Fault> {
     const FORGET: &str = "-- abandoned::forget

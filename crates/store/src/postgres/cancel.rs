@@ -8,6 +8,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned::not_found_again,
     codec::At,
     end::{Head, head, job_counts, settle},
     error::Fault,
@@ -63,7 +64,7 @@ pub(crate) async fn end_early(
     let name = reason.as_str();
     tx.execute(REASON, &[(&job, Type::INT8), (&name, Type::TEXT), (&by, Type::TEXT)]).await?;
     let before = job_counts(tx, job).await?;
-    end_waiting(tx, &head, "cancelled").await?;
+    end_waiting(tx, &head, "cancelled", now).await?;
     if reason == EndReason::Cancel {
         end_running(tx, &head, "cancelled").await?;
     }
@@ -103,13 +104,13 @@ impl Work for TimeOut {
         }
         let head = head(tx, self.job).await?;
         let open = job_counts(tx, self.job).await?.open();
-        end_waiting(tx, &head, "timed_out").await?;
+        end_waiting(tx, &head, "timed_out", self.now).await?;
         end_running(tx, &head, "timed_out").await?;
         Ok((open, settle(tx, &head, self.now).await?))
     }
 }
 
-async fn end_waiting(tx: &Tx, head: &Head, state: &'static str) -> Result<(), Fault> {
+async fn end_waiting(tx: &Tx, head: &Head, state: &'static str, now: Timestamp) -> Result<(), Fault> {
     const ROWS: &str = "-- cancel::waiting
         UPDATE beacon.executions SET state = $2, resume = NULL WHERE job = $1 AND state IN ('blocked', 'queued')";
     const COUNTS: &str = "-- cancel::waiting_counts
@@ -119,7 +120,7 @@ async fn end_waiting(tx: &Tx, head: &Head, state: &'static str) -> Result<(), Fa
     let values = [(&head.no as _, Type::INT8), (&state as _, Type::TEXT)];
     tx.execute(ROWS, &values).await?;
     tx.execute(COUNTS, &values).await?;
-    Ok(())
+    not_found_again(tx, head.no, now).await
 }
 
 /// Their calls go on until their workers hear of it; `worker` stays, and their slots are not free before (S1).

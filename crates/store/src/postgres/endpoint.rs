@@ -44,6 +44,8 @@ pub(crate) struct Kept {
     pub(crate) limit_at: Option<At>,
     /// How long it may go on with an abandoned call, and the longest that one may take, in microseconds.
     pub(crate) linger: i64,
+    /// When a worker last claimed with at least that.
+    pub(crate) linger_at: Option<At>,
     pub(crate) longest_call: i64,
 }
 
@@ -59,19 +61,30 @@ impl HeldEndpoint {
         let theirs =
             self.kept.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0)?;
         let is_mine = self.kept.limit_from.as_deref() == Some(worker.as_str());
-        let holds = self.age(now).is_some_and(|age| age < LIMIT_HOLDS);
+        let holds = age(self.kept.limit_at, now).is_some_and(|age| age < LIMIT_HOLDS);
         (self.change.limit.is_none() && !is_mine && holds && theirs < room.limit).then_some(theirs)
     }
 
-    /// Whether it is time to say again under which limit this worker claims.
+    /// Whether it is time to say again under which limit this worker claims, and what it knows of abandoned calls.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.age(now).is_none_or(|age| age >= LIMIT_AGAIN)
+        let is_old = |at| age(at, now).is_none_or(|age| age >= LIMIT_AGAIN);
+        is_old(self.kept.limit_at) || is_old(self.kept.linger_at)
     }
 
-    fn age(&self, now: Timestamp) -> Option<Duration> {
-        let at = self.kept.limit_at?.time();
-        Some(Duration::try_from(now.duration_since(at)).unwrap_or_default())
+    /// How long abandoned calls count, in microseconds, and who said so when: where workers differ, the longest holds for as
+    /// long as a smaller limit does.
+    pub(crate) fn linger(&self, own: i64, now: Timestamp) -> (i64, Option<At>) {
+        let holds = age(self.kept.linger_at, now).is_some_and(|age| age < LIMIT_HOLDS);
+        if holds && self.kept.linger > own {
+            return (self.kept.linger, self.kept.linger_at);
+        }
+        (own, Some(At::from(now)))
     }
+}
+
+/// How long ago that was.
+fn age(at: Option<At>, now: Timestamp) -> Option<Duration> {
+    Some(Duration::try_from(now.duration_since(at?.time())).unwrap_or_default())
 }
 
 /// Locks the rows of these endpoints in their order.
@@ -79,7 +92,7 @@ pub(crate) async fn lock(tx: &Tx, places: &[i32]) -> Result<BTreeMap<i32, HeldEn
     const LOCK: &str = "-- endpoint::lock
         SELECT held.* FROM (SELECT no FROM unnest($1::int4[]) AS no ORDER BY no) AS wanted
         CROSS JOIN LATERAL (SELECT no, max_in_flight, gate, account, bound, lane, claims, other_limit, drain, reset_at, limit_from,
-                limit_at, linger, longest_call
+                limit_at, linger, longest_call, linger_at
             FROM beacon.endpoints WHERE no BETWEEN wanted.no AND wanted.no ORDER BY no DESC LIMIT 1 FOR NO KEY UPDATE) AS held";
     let lines = tx.rows(LOCK, &[(&places, Type::INT4_ARRAY)]).await?;
     lines.iter().map(|line| Ok((line.get(0)?, held(line)?))).collect()
@@ -96,6 +109,7 @@ fn held(line: &Line) -> Result<HeldEndpoint, Fault> {
         limit_at: line.get(11)?,
         linger: line.get(12)?,
         longest_call: line.get(13)?,
+        linger_at: line.get(14)?,
     };
     let lane = maybe_json(line, 5)?.unwrap_or_default();
     Ok(HeldEndpoint { lane, claims: line.get(6)?, change: change(line, 7)?, kept })
@@ -106,12 +120,13 @@ pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<
     const WRITE: &str = "-- endpoint::write
         UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
             bound = new.bound, lane = new.lane, claims = new.claims, limit_from = new.limit_from, limit_at = new.limit_at,
-            linger = new.linger, longest_call = new.longest_call
+            linger = new.linger, longest_call = new.longest_call, linger_at = new.linger_at
         FROM (SELECT wanted.*, (SELECT ctid FROM beacon.endpoints
                 WHERE endpoints.no BETWEEN wanted.no AND wanted.no ORDER BY endpoints.no DESC LIMIT 1) AS place
             FROM unnest($1::int4[], $2::int4[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[],
-                $9::timestamptz[], $10::int8[], $11::int8[])
-                AS wanted (no, max_in_flight, gate, account, bound, lane, claims, limit_from, limit_at, linger, longest_call)) AS new
+                $9::timestamptz[], $10::int8[], $11::int8[], $12::timestamptz[])
+                AS wanted (no, max_in_flight, gate, account, bound, lane, claims, limit_from, limit_at, linger, longest_call,
+                    linger_at)) AS new
         WHERE endpoints.ctid = new.place";
     if news.is_empty() {
         return Ok(());
@@ -122,6 +137,7 @@ pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<
     };
     let number = |of: fn(&(Kept, i64)) -> i64| -> Vec<i64> { news.values().map(of).collect() };
     let limits: Vec<Option<i32>> = news.values().map(|(kept, _)| kept.limit).collect();
+    let lingers: Vec<Option<At>> = news.values().map(|(kept, _)| kept.linger_at).collect();
     let times: Vec<Option<At>> = news.values().map(|(kept, _)| kept.limit_at).collect();
     let values = [
         (&places as _, Type::INT4_ARRAY),
@@ -135,6 +151,7 @@ pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<
         (&times as _, Type::TIMESTAMPTZ_ARRAY),
         (&number(|(kept, _)| kept.linger) as _, Type::INT8_ARRAY),
         (&number(|(kept, _)| kept.longest_call) as _, Type::INT8_ARRAY),
+        (&lingers as _, Type::TIMESTAMPTZ_ARRAY),
     ];
     tx.execute(WRITE, &values).await.map(drop)
 }

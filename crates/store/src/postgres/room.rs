@@ -184,6 +184,7 @@ impl Rooms {
         // Nobody's turn has changed if nothing was given.
         let lane = if given == 0 { held.kept.lane.clone() } else { Some(text(&held.lane)?) };
         let (limit, limit_from, limit_at) = kept_limit(held, room, &self.worker, self.now);
+        let (linger, linger_at) = held.linger(micros(room.linger), self.now);
         let kept = Kept {
             gate: Some(text(&room.gate)?),
             account,
@@ -192,12 +193,12 @@ impl Rooms {
             limit,
             limit_from,
             limit_at,
-            linger: micros(room.linger),
+            linger,
+            linger_at,
             longest_call: micros(self.longest_call),
         };
-        let said = Kept { limit_from: None, limit_at: None, ..kept.clone() };
-        let before = Kept { limit_from: None, limit_at: None, ..held.kept.clone() };
-        let is_old = said == before && !held.is_due(self.now);
+        let said = |kept: &Kept| Kept { limit_from: None, limit_at: None, linger_at: None, ..kept.clone() };
+        let is_old = said(&kept) == said(&held.kept) && !held.is_due(self.now);
         if given == 0 && is_old && !self.gave.contains(&endpoint) {
             self.news.remove(&endpoint);
         } else {

@@ -32,6 +32,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Nobody looks for the calls of this job any more: they count as long as any other.
+    pub(crate) fn not_found_again(&self, job: i64, now: Timestamp) -> Result<(), Fault> {
+        const SHORTEN: &str = "-- abandoned::not_found_again
+            UPDATE abandoned SET until = min(until, ?2 + (SELECT linger FROM endpoints WHERE no = abandoned.endpoint))
+            WHERE job = ?1";
+        self.connection.prepare_cached(SHORTEN)?.execute([job, micros(now)])?;
+        Ok(())
+    }
+
     /// Forgets the calls that have ended by now.
     pub(crate) fn forget_abandoned(&mut self, now: Timestamp) -> Result<(), Fault> {
         const FORGET: &str = "-- abandoned::forget

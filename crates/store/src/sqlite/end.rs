@@ -161,7 +161,7 @@ impl Writer {
         };
         self.connection.prepare_cached(REASON)?.execute(params![head.no, reason.as_str(), by])?;
         let before = self.job_counts(head.no)?;
-        self.end_waiting(&head, "cancelled")?;
+        self.end_waiting(&head, "cancelled", now)?;
         if reason == EndReason::Cancel {
             self.end_running(&head, "cancelled")?;
         }
@@ -192,13 +192,13 @@ impl Writer {
             UPDATE jobs SET reason = 'deadline' WHERE no = ?1";
         self.connection.prepare_cached(REASON)?.execute([head.no])?;
         let open = self.job_counts(head.no)?.open();
-        self.end_waiting(head, "timed_out")?;
+        self.end_waiting(head, "timed_out", now)?;
         self.end_running(head, "timed_out")?;
         self.wake_queue();
         Ok((open, self.settle(head, now)?))
     }
 
-    fn end_waiting(&self, head: &JobHead, state: &str) -> Result<(), Fault> {
+    fn end_waiting(&self, head: &JobHead, state: &str, now: Timestamp) -> Result<(), Fault> {
         const ROWS: &str = "-- end::waiting
             UPDATE executions SET state = ?2, resume = NULL WHERE job = ?1 AND state IN ('blocked', 'queued')";
         const CANCELLED: &str = "-- end::waiting_cancelled
@@ -208,7 +208,7 @@ impl Writer {
         self.connection.prepare_cached(ROWS)?.execute(params![head.no, state])?;
         let counts = if state == "cancelled" { CANCELLED } else { TIMED_OUT };
         self.connection.prepare_cached(counts)?.execute([head.no])?;
-        Ok(())
+        self.not_found_again(head.no, now)
     }
 
     /// Their calls go on until their workers hear of it; `lease_until` stays, and their slots are not free before (S1).

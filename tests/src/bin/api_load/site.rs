@@ -46,6 +46,7 @@ impl<'a> Site<'a> {
         let settings = [
             ("BEACON__API__ADDRESS_RATE_PER_S", "0"),
             ("BEACON__API__KEY_RATE_PER_S", "0"),
+            ("BEACON__API__CONNECTIONS_PER_ADDRESS", "0"),
             ("BEACON__API__BATCHING", batching.as_str()),
         ];
         deployment.start("beacon-api", &settings)
