@@ -29,7 +29,7 @@ fn two_thousand_streams_of_one_job_cost_little_and_each_hears_of_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let simulator = Simulator::start(folder.path(), &SIX_CELLS, "warm = { fixed_s = 0.05 }");
     let deployment = Deployment::new(Cluster::shared(), folder.path(), &simulator.endpoints);
-    let api = deployment.start("beacon-api", &[]);
+    let api = deployment.start("beacon-api", &[("BEACON__API__CONNECTIONS_PER_ADDRESS", "0")]);
     let job = api.submit(&deployment.sign(&root().join("examples/unsigned/two-questions.json")));
     let open = || {
         let mut stream = api.open(&format!("/api/v1/jobs/{job}/events"));

@@ -12,7 +12,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, header};
 
 use crate::{
     api::App,
@@ -65,11 +64,11 @@ impl Drop for Held<'_> {
 
 /// Refuses a body that is said to be too long before any of it is read, and large ones while there are too many.
 pub(crate) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (said, most) = (said_length(request.headers()), app.api.limits.max_body_bytes as u64);
-    if said.is_some_and(|said| said > most) {
+    let size = request.body().size_hint();
+    if size.lower() > app.api.limits.max_body_bytes as u64 {
         return too_large(app.api.limits.max_body_bytes).into_response();
     }
-    if request.body().is_end_stream() || said.is_some_and(|said| said <= SMALL) {
+    if size.upper().is_some_and(|upper| upper <= SMALL) {
         return next.run(request).await;
     }
     let network = network(address(&app.api.proxies, request.headers(), request.extensions()));
@@ -77,10 +76,6 @@ pub(crate) async fn limit(State(app): State<Arc<App>>, request: Request, next: N
         return too_many("too many large bodies at once", Duration::ZERO).into_response();
     };
     next.run(request).await
-}
-
-fn said_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]
