@@ -1,10 +1,8 @@
 //! How many connections one address has: one client must not take the room of all others.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
+
+use beacon_domain::{Portion, Portions};
 
 /// What one address may have.
 #[derive(Debug, Clone, Default)]
@@ -18,61 +16,30 @@ pub struct Shares {
 /// Who has how many.
 #[derive(Debug)]
 pub(crate) struct Guests {
-    shares: Shares,
-    counts: Mutex<HashMap<u64, u32>>,
+    proxies: Vec<IpAddr>,
+    portions: Option<Arc<Portions>>,
 }
 
-/// A connection that is counted until this is dropped.
+/// A connection that is counted until this is dropped, if it is counted.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    guests: Arc<Guests>,
-    network: Option<u64>,
+    _portion: Option<Portion>,
 }
 
 impl Guests {
-    pub(crate) fn new(shares: Shares) -> Arc<Self> {
-        Arc::new(Self { shares, counts: Mutex::default() })
+    pub(crate) fn new(shares: Shares) -> Self {
+        let Shares { connections, proxies } = shares;
+        Self { proxies, portions: (connections > 0).then(|| Portions::new(connections, u32::MAX)) }
     }
 
     /// Counts one more connection, unless the address has its share.
-    pub(crate) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
-        let address = address.to_canonical();
-        if self.shares.connections == 0 || self.shares.proxies.contains(&address) {
-            return Some(Seat { guests: Arc::clone(self), network: None });
-        }
-        let network = network(address);
-        let mut counts = self.lock();
-        let count = counts.entry(network).or_default();
-        if *count >= self.shares.connections {
-            return None;
-        }
-        *count += 1;
-        Some(Seat { guests: Arc::clone(self), network: Some(network) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let Some(network) = self.network else { return };
-        let mut counts = self.guests.lock();
-        if let Some(count) = counts.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&network);
+    pub(crate) fn seat(&self, address: IpAddr) -> Option<Seat> {
+        match &self.portions {
+            Some(portions) if !self.proxies.contains(&address.to_canonical()) => {
+                portions.take(address).map(|portion| Seat { _portion: Some(portion) })
             }
+            _ => Some(Seat { _portion: None }),
         }
-    }
-}
-
-/// The network that one customer has: an IPv4 address, or 64 bits of an IPv6 address.
-fn network(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(v4) => u64::from(u32::from(v4)),
-        IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,
     }
 }
 
@@ -97,6 +64,6 @@ mod tests {
 
         assert!(seat("192.0.2.1").is_some(), "what is over is not counted");
         drop((of_one_network, through_the_proxy));
-        assert!(guests.lock().is_empty(), "nobody is remembered");
+        assert!(guests.portions.unwrap().is_idle(), "nobody is remembered");
     }
 }

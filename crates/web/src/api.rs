@@ -9,8 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::{
-    OperatorToken, Rates, access::TokenCache, bodies::Bodies, events::Watchers, metrics::Metrics,
-    throttle::Throttle,
+    OperatorToken, Rates, access::TokenCache, events::Watchers, metrics::Metrics, throttle::Throttle,
 };
 
 /// The parts of an API behind their ports.
@@ -82,7 +81,7 @@ pub(crate) struct App {
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
-    pub(crate) bodies: Bodies,
+    pub(crate) bodies: Arc<beacon_domain::Portions>,
     /// Tokens that were seen a moment ago.
     pub(crate) tokens: TokenCache,
     /// The OpenAPI document, as it is served.

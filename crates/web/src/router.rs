@@ -10,8 +10,7 @@ use crate::{
     accept,
     access::{self, TokenCache},
     api::{Api, App},
-    bodies::{self, Bodies},
-    error,
+    bodies, error,
     events::Watchers,
     metrics::{self, Metrics},
     openapi, page, request_id,
@@ -99,7 +98,7 @@ pub fn router(api: Api) -> Router {
         watchers,
         metrics: Metrics::new(),
         throttle,
-        bodies: Bodies::default(),
+        bodies: bodies::portions(),
         tokens,
         document,
     });

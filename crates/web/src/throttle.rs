@@ -16,7 +16,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use beacon_domain::Clock;
+use beacon_domain::{Clock, network};
 use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, state::keyed::DashMapStateStore};
 use http::{Extensions, HeaderMap, StatusCode, header};
 
@@ -119,14 +119,6 @@ pub(crate) fn too_many(what: &str, wait: Duration) -> ApiError {
     let message = format!("{what}; try again in {wait} s");
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
         .with(header::RETRY_AFTER, &wait.to_string())
-}
-
-/// The network that one customer has: an IPv4 address, or 64 bits of an IPv6 address.
-pub(crate) fn network(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u64::from(u32::from(v4)),
-        IpAddr::V6(v6) => (u128::from(v6) >> 64) as u64,
-    }
 }
 
 /// The address that asks: the connection's, or behind a known proxy the last one that the proxies did not add.

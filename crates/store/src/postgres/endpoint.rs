@@ -65,6 +65,23 @@ impl HeldEndpoint {
         (self.change.limit.is_none() && !is_mine && holds && theirs < room.limit).then_some(theirs)
     }
 
+    /// Under which limit a claim is made, and who said so when, as it is to be stored.
+    pub(crate) fn kept_limit(
+        &self,
+        room: &Room,
+        worker: &WorkerId,
+        now: Timestamp,
+    ) -> (Option<i32>, Option<String>, Option<At>) {
+        if self.change.drain {
+            return (Some(0), None, None);
+        }
+        let limit = Some(int(self.limit(room, worker, now)));
+        if self.smaller(room, worker, now).is_some() {
+            return (limit, self.kept.limit_from.clone(), self.kept.limit_at);
+        }
+        (limit, Some(worker.as_str().to_owned()), Some(At::from(now)))
+    }
+
     /// Whether it is time to say again under which limit this worker claims, and what it knows of abandoned calls.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         let is_old = |at| age(at, now).is_none_or(|age| age >= LIMIT_AGAIN);
@@ -79,6 +96,15 @@ impl HeldEndpoint {
             return (self.kept.linger, self.kept.linger_at);
         }
         (own, Some(At::from(now)))
+    }
+}
+
+impl Kept {
+    /// Whether it says what the other one does, whoever said it when.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        (&self.gate, &self.account, &self.bound, &self.lane)
+            == (&other.gate, &other.account, &other.bound, &other.lane)
+            && (self.limit, self.linger, self.longest_call) == (other.limit, other.linger, other.longest_call)
     }
 }
 
@@ -115,8 +141,8 @@ fn held(line: &Line) -> Result<HeldEndpoint, Fault> {
     Ok(HeldEndpoint { lane, claims: line.get(6)?, change: change(line, 7)?, kept })
 }
 
-/// Stores what is news, with the number of the claims that have given something.
-pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<(), Fault> {
+/// Stores what is news, with the number of the claims that have given something, one for each.
+pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, Kept>, claims: &[i64]) -> Result<(), Fault> {
     const WRITE: &str = "-- endpoint::write
         UPDATE beacon.endpoints SET max_in_flight = new.max_in_flight, gate = new.gate, account = new.account,
             bound = new.bound, lane = new.lane, claims = new.claims, limit_from = new.limit_from, limit_at = new.limit_at,
@@ -133,12 +159,12 @@ pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<
     }
     let places: Vec<i32> = news.keys().copied().collect();
     let text = |of: fn(&Kept) -> &Option<String>| -> Vec<Option<&str>> {
-        news.values().map(|(kept, _)| of(kept).as_deref()).collect()
+        news.values().map(|kept| of(kept).as_deref()).collect()
     };
-    let number = |of: fn(&(Kept, i64)) -> i64| -> Vec<i64> { news.values().map(of).collect() };
-    let limits: Vec<Option<i32>> = news.values().map(|(kept, _)| kept.limit).collect();
-    let lingers: Vec<Option<At>> = news.values().map(|(kept, _)| kept.linger_at).collect();
-    let times: Vec<Option<At>> = news.values().map(|(kept, _)| kept.limit_at).collect();
+    let number = |of: fn(&Kept) -> i64| -> Vec<i64> { news.values().map(of).collect() };
+    let limits: Vec<Option<i32>> = news.values().map(|kept| kept.limit).collect();
+    let lingers: Vec<Option<At>> = news.values().map(|kept| kept.linger_at).collect();
+    let times: Vec<Option<At>> = news.values().map(|kept| kept.limit_at).collect();
     let values = [
         (&places as _, Type::INT4_ARRAY),
         (&limits as _, Type::INT4_ARRAY),
@@ -146,29 +172,12 @@ pub(crate) async fn write(tx: &Tx, news: &BTreeMap<i32, (Kept, i64)>) -> Result<
         (&text(|kept| &kept.account) as _, Type::TEXT_ARRAY),
         (&text(|kept| &kept.bound) as _, Type::TEXT_ARRAY),
         (&text(|kept| &kept.lane) as _, Type::TEXT_ARRAY),
-        (&number(|(_, claims)| *claims) as _, Type::INT8_ARRAY),
+        (&claims as _, Type::INT8_ARRAY),
         (&text(|kept| &kept.limit_from) as _, Type::TEXT_ARRAY),
         (&times as _, Type::TIMESTAMPTZ_ARRAY),
-        (&number(|(kept, _)| kept.linger) as _, Type::INT8_ARRAY),
-        (&number(|(kept, _)| kept.longest_call) as _, Type::INT8_ARRAY),
+        (&number(|kept| kept.linger) as _, Type::INT8_ARRAY),
+        (&number(|kept| kept.longest_call) as _, Type::INT8_ARRAY),
         (&lingers as _, Type::TIMESTAMPTZ_ARRAY),
     ];
     tx.execute(WRITE, &values).await.map(drop)
-}
-
-/// Notes under which limit a claim was made, as it is to be stored.
-pub(crate) fn kept_limit(
-    held: &HeldEndpoint,
-    room: &Room,
-    worker: &WorkerId,
-    now: Timestamp,
-) -> (Option<i32>, Option<String>, Option<At>) {
-    if held.change.drain {
-        return (Some(0), None, None);
-    }
-    let limit = Some(int(held.limit(room, worker, now)));
-    match held.smaller(room, worker, now) {
-        Some(_) => (limit, held.kept.limit_from.clone(), held.kept.limit_at),
-        None => (limit, Some(worker.as_str().to_owned()), Some(At::from(now))),
-    }
 }

@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 
 use super::{
     codec::{At, big, maybe_text, maybe_time, text},
-    endpoint::{self, HeldEndpoint, Kept, kept_limit},
+    endpoint::{self, HeldEndpoint, Kept},
     error::Fault,
     ready::Waiting,
     store::{Core, locked},
@@ -123,10 +123,10 @@ impl Rooms {
 
     /// Says once that other workers have a smaller limit for an endpoint.
     fn tell_of_smaller_limits(&self, core: &Core, claim: &Claim, places: &[i32]) {
+        let mut told = locked(&core.smaller_limits);
         for (room, place) in claim.rooms.iter().zip(places) {
             let held = self.endpoints.get(place);
             let smaller = held.and_then(|held| held.smaller(room, &self.worker, self.now));
-            let mut told = locked(&core.smaller_limits);
             let Some(smaller) = smaller else {
                 told.remove(place);
                 continue;
@@ -183,7 +183,7 @@ impl Rooms {
         let Some(held) = self.endpoints.get(&endpoint) else { return Ok(()) };
         // Nobody's turn has changed if nothing was given.
         let lane = if given == 0 { held.kept.lane.clone() } else { Some(text(&held.lane)?) };
-        let (limit, limit_from, limit_at) = kept_limit(held, room, &self.worker, self.now);
+        let (limit, limit_from, limit_at) = held.kept_limit(room, &self.worker, self.now);
         let (linger, linger_at) = held.linger(micros(room.linger), self.now);
         let kept = Kept {
             gate: Some(text(&room.gate)?),
@@ -197,8 +197,7 @@ impl Rooms {
             linger_at,
             longest_call: micros(self.longest_call),
         };
-        let said = |kept: &Kept| Kept { limit_from: None, limit_at: None, linger_at: None, ..kept.clone() };
-        let is_old = said(&kept) == said(&held.kept) && !held.is_due(self.now);
+        let is_old = kept.says_the_same(&held.kept) && !held.is_due(self.now);
         if given == 0 && is_old && !self.gave.contains(&endpoint) {
             self.news.remove(&endpoint);
         } else {
@@ -215,8 +214,8 @@ impl Rooms {
     /// Stores what is news.
     pub(crate) async fn write(&self, tx: &Tx) -> Result<(), Fault> {
         let claims = |no: &i32| self.claimed(*no) - i64::from(!self.gave.contains(no));
-        let news = self.news.iter().map(|(no, kept)| (*no, (kept.clone(), claims(no)))).collect();
-        endpoint::write(tx, &news).await
+        let claims: Vec<i64> = self.news.keys().map(claims).collect();
+        endpoint::write(tx, &self.news, &claims).await
     }
 }
 
