@@ -75,6 +75,7 @@ fn a_job_is_submitted_watched_and_exported_over_http_and_is_the_one_of_the_datab
         answers(&stored, ["question", "model", "region"], "cell")
     );
     assert_eq!((csv.stdout.lines().count(), table.stdout.lines().count()), (13, 12), "{}", table.stderr);
+    assert_eq!(csv.stdout, deployment.beacon(&["results", &job, "--format", "csv"]).stdout);
     assert_eq!(table.stdout, deployment.beacon(&["results", &job]).stdout);
     assert_eq!(receipts.stdout, deployment.beacon(&["receipts", &job]).stdout);
     assert_eq!(shown.json()["job"]["counts"]["completed"], 12);

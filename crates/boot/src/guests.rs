@@ -3,6 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use beacon_domain::{Portion, Portions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What one address may have.
 #[derive(Debug, Clone, Default)]
@@ -18,27 +19,48 @@ pub struct Shares {
 pub(crate) struct Guests {
     proxies: Vec<IpAddr>,
     portions: Option<Arc<Portions>>,
+    /// For those that have no share.
+    room: Arc<Semaphore>,
 }
 
-/// A connection that is counted until this is dropped, if it is counted.
+/// A connection that is counted until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    _portion: Option<Portion>,
+pub(crate) enum Seat {
+    /// Of an address's share.
+    Own(Portion),
+    /// Of what all without a share have together.
+    Common { _permit: OwnedSemaphorePermit },
 }
 
 impl Guests {
-    pub(crate) fn new(shares: Shares) -> Self {
+    /// With so many connections at once; and as many again for those that have no share, if others have one.
+    pub(crate) fn new(shares: Shares, of_all: u32) -> Self {
         let Shares { connections, proxies } = shares;
-        Self { proxies, portions: (connections > 0).then(|| Portions::new(connections, u32::MAX)) }
+        let portions = (connections > 0).then(|| Portions::new(connections, of_all));
+        Self { proxies, portions, room: Arc::new(Semaphore::new(of_all as usize)) }
     }
 
-    /// Counts one more connection, unless the address has its share.
-    pub(crate) fn seat(&self, address: IpAddr) -> Option<Seat> {
+    /// Counts one more connection, unless the address has its share. Those without a share wait for room, and with them
+    /// everybody behind them.
+    pub(crate) async fn seat(&self, address: IpAddr) -> Option<Seat> {
         match &self.portions {
             Some(portions) if !self.proxies.contains(&address.to_canonical()) => {
-                portions.take(address).map(|portion| Seat { _portion: Some(portion) })
+                portions.take(address).map(Seat::Own)
             }
-            _ => Some(Seat { _portion: None }),
+            _ => {
+                let permit = Arc::clone(&self.room).acquire_owned().await.ok()?;
+                Some(Seat::Common { _permit: permit })
+            }
+        }
+    }
+}
+
+impl Seat {
+    /// Returns when the connection has to end, because an address with fewer needs its place.
+    pub(crate) async fn lost(&self) {
+        match self {
+            Self::Own(portion) => portion.lost().await,
+            Self::Common { .. } => std::future::pending().await,
         }
     }
 }
@@ -48,21 +70,24 @@ mod tests {
     use super::*;
 
     // A7
-    #[test]
-    fn an_address_gets_its_share_and_no_more_and_others_are_not_counted_with_it() {
+    #[tokio::test]
+    async fn an_address_gets_its_share_and_no_more_and_others_are_not_counted_with_it() {
         let proxies = vec!["10.0.0.1".parse().unwrap()];
-        let guests = Guests::new(Shares { connections: 2, proxies });
-        let seat = |text: &str| guests.seat(text.parse().unwrap());
+        let guests = Guests::new(Shares { connections: 2, proxies }, 100);
+        let seat = async |text: &str| guests.seat(text.parse().unwrap()).await;
 
-        let held = [seat("192.0.2.1").unwrap(), seat("::ffff:192.0.2.1").unwrap()];
-        assert!(seat("192.0.2.1").is_none(), "its share is used up");
-        assert!(seat("192.0.2.2").is_some(), "another address");
-        let of_one_network = [seat("2001:db8::1").unwrap(), seat("2001:db8::2").unwrap()];
-        assert!(seat("2001:db8::3").is_none());
-        let through_the_proxy: Vec<_> = (0..5).map(|_| seat("10.0.0.1").unwrap()).collect();
+        let held = [seat("192.0.2.1").await.unwrap(), seat("::ffff:192.0.2.1").await.unwrap()];
+        assert!(seat("192.0.2.1").await.is_none(), "its share is used up");
+        assert!(seat("192.0.2.2").await.is_some(), "another address");
+        let of_one_network = [seat("2001:db8::1").await.unwrap(), seat("2001:db8::2").await.unwrap()];
+        assert!(seat("2001:db8::3").await.is_none());
+        let mut through_the_proxy = Vec::new();
+        for _ in 0..5 {
+            through_the_proxy.push(seat("10.0.0.1").await.unwrap());
+        }
         drop(held);
 
-        assert!(seat("192.0.2.1").is_some(), "what is over is not counted");
+        assert!(seat("192.0.2.1").await.is_some(), "what is over is not counted");
         drop((of_one_network, through_the_proxy));
         assert!(guests.portions.unwrap().is_idle(), "nobody is remembered");
     }

@@ -18,8 +18,8 @@ pub fn health_routes(view: Arc<dyn JobView>, outages: Outages, sender: Option<Ar
 }
 
 async fn metrics(State(sender): State<Option<Arc<Sender>>>) -> impl IntoResponse {
-    let text = sender.map_or_else(|| "# EOF\n".to_owned(), |sender| sender.metrics());
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+    let text = sender.map(|sender| sender.metrics()).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn health() -> Json<Value> {
@@ -95,6 +95,6 @@ mod tests {
         let sends = metrics(Some(sender(&store)), &store).await;
 
         assert!(sends.contains(r#"beacon_deliveries_total{outcome="gave_up"} 0"#), "{sends}");
-        assert_eq!(metrics(None, &store).await, "# EOF\n");
+        assert_eq!(metrics(None, &store).await, "");
     }
 }

@@ -17,7 +17,6 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +29,8 @@ use crate::{
     handshake::secured,
 };
 
-/// Connections at once; more wait in the system's queue.
-const CONNECTIONS: usize = 4096;
+/// Connections at once.
+const CONNECTIONS: u32 = 4096;
 /// How long a client may take for a request's head, and for all that comes before the first one.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// The most headers of a request; more are a 431.
@@ -61,8 +60,7 @@ struct Service {
 struct Guest {
     peer: SocketAddr,
     watcher: Watcher,
-    _seat: Seat,
-    _slot: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 /// Serves until `stop`, each address within its share, then lets requests in flight end for at most ten seconds. With `tls` nothing else is spoken.
@@ -77,15 +75,11 @@ pub async fn serve(
     shares: Shares,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS)));
-    let (leaving, guests) = (CancellationToken::new(), Guests::new(shares));
+    let (graceful, guests) = (GracefulShutdown::new(), Guests::new(shares, CONNECTIONS));
+    let leaving = CancellationToken::new();
     let service = Arc::new(Service { builder: builder(), router, tls, clock, leaving: leaving.clone() });
     tokio::pin!(stop);
     loop {
-        let slot = tokio::select! {
-            slot = Arc::clone(&room).acquire_owned() => slot.map_err(io::Error::other)?,
-            () = &mut stop => break,
-        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -99,7 +93,11 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let Some(seat) = guests.seat(peer.ip()) else {
+        let seat = tokio::select! {
+            seat = guests.seat(peer.ip()) => seat,
+            () = &mut stop => break,
+        };
+        let Some(seat) = seat else {
             debug!(%peer, "an address with all the connections of its share is turned away");
             continue;
         };
@@ -107,7 +105,7 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "no TCP_NODELAY: {error}");
         }
-        let guest = Guest { peer, watcher: graceful.watcher(), _seat: seat, _slot: slot };
+        let guest = Guest { peer, watcher: graceful.watcher(), seat };
         tokio::spawn(Arc::clone(&service).receive(stream, guest));
     }
     leaving.cancel();
@@ -128,13 +126,14 @@ impl Service {
                 std::future::pending::<()>().await;
             }
         };
+        let Guest { peer, watcher, seat } = guest;
         let served = async {
             match &self.tls {
-                None => self.converse(limited(stream), guest, &asked).await,
+                None => self.converse(limited(stream), (peer, watcher), &asked).await,
                 Some(tls) => {
                     let shaken = self.leaving.run_until_cancelled(secured(stream, tls, self.clock.as_ref()));
                     match shaken.await {
-                        Some(Ok(stream)) => self.converse(stream, guest, &asked).await,
+                        Some(Ok(stream)) => self.converse(stream, (peer, watcher), &asked).await,
                         Some(Err(error)) => debug!("no TLS with a client: {error}"),
                         None => {}
                     }
@@ -144,22 +143,23 @@ impl Service {
         tokio::select! {
             () = served => {}
             () = silent => debug!("a client that asked for nothing is cut off"),
+            () = seat.lost() => debug!(%peer, "a connection ends for an address that has fewer"),
         }
     }
 
-    async fn converse<S>(&self, stream: S, guest: Guest, asked: &CancellationToken)
+    async fn converse<S>(&self, stream: S, (peer, watcher): (SocketAddr, Watcher), asked: &CancellationToken)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let asked = asked.clone();
-        let service = Extension(ConnectInfo(guest.peer)).layer(self.router.clone());
+        let service = Extension(ConnectInfo(peer)).layer(self.router.clone());
         let service = service.map_request(move |request: Request<Incoming>| {
             asked.cancel();
             request
         });
         let connection =
             self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        if let Err(error) = guest.watcher.watch(connection.into_owned()).await {
+        if let Err(error) = watcher.watch(connection.into_owned()).await {
             debug!(%error, "a connection ended badly: {error}");
         }
     }

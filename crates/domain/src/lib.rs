@@ -27,6 +27,7 @@ mod portions;
 mod quota;
 mod record;
 mod request;
+mod result_row;
 pub mod seconds;
 mod steering;
 mod store;
@@ -66,6 +67,7 @@ pub use portions::{Portion, Portions, network};
 pub use quota::{QuotaExceeded, QuotaKind, QuotaStore, QuotaUse};
 pub use record::{BatchDone, JobEnded, Outcome, Reaped, RecordReport, Recorded, Recording};
 pub use request::CallRequest;
+pub use result_row::{RESULT_COLUMNS, result_row};
 pub use steering::{JobSteering, Paused, Steered};
 pub use store::{
     Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,

@@ -73,15 +73,7 @@ impl Sender {
         let SenderParts { clock, deliveries, specs, rules, resolver, post } = parts;
         let lease = post.timeout + MARGIN;
         let poster = Poster::new(rules, resolver, Arc::clone(&clock), post)?;
-        Ok(Self {
-            clock,
-            deliveries,
-            specs,
-            poster,
-            lease,
-            keys: Mutex::default(),
-            counts: Counts::default(),
-        })
+        Ok(Self { clock, deliveries, specs, poster, lease, keys: Mutex::default(), counts: Counts::new() })
     }
 
     /// What came of deliveries since this sender was made, in Prometheus' text format.

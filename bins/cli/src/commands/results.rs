@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use beacon_boot::{Access, Runtime};
-use beacon_domain::{ExecutionRecord, JobId};
+use beacon_domain::{ExecutionRecord, JobId, RESULT_COLUMNS, result_row};
 
 use super::{jobs::find, line, remote};
 use crate::{
@@ -29,15 +29,14 @@ pub(crate) async fn results(command: &args::Results, as_json: bool) -> anyhow::R
         format != Format::Parquet,
         "--format parquet needs --server; of a database take --format csv or jsonl"
     );
-    let header = "n,question,model,region,run,state,attempts,output_tokens,duration_ms,error,answer";
     let source = Source::open(&command.job).await?;
     if format == Format::Csv {
-        line(header)?;
+        line(csv(RESULT_COLUMNS)?)?;
     }
     source
         .for_each_record(|record| match format {
             Format::Jsonl => Ok(line(serde_json::to_string(record)?)?),
-            Format::Csv => Ok(line(csv(record))?),
+            Format::Csv => Ok(line(csv(result_row(record))?)?),
             Format::Table | Format::Parquet => Ok(line(row(record))?),
         })
         .await?;
@@ -111,44 +110,10 @@ pub(crate) fn table_row([question, model, region, state]: [&str; 4], text: &str)
     format!("{question:<22} {model:<14} {region:<13} {state:<10} {text}")
 }
 
-fn csv(record: &ExecutionRecord) -> String {
-    let cell = &record.cell;
-    let last = record.attempts.last();
-    let tokens = record.answer.as_ref().and_then(|answer| answer.usage.completion_tokens);
-    let fields = [
-        cell.n.to_string(),
-        cell.question.to_string(),
-        cell.model.to_string(),
-        cell.region.to_string(),
-        cell.run.to_string(),
-        cell.state.to_string(),
-        cell.attempts.to_string(),
-        tokens.map_or_else(String::new, |tokens| tokens.to_string()),
-        last.map_or_else(String::new, |attempt| attempt.duration.as_millis().to_string()),
-        record.error.as_ref().map_or_else(String::new, |error| error.code.to_string()),
-        record.answer.as_ref().map_or_else(String::new, |answer| answer.text.clone()),
-    ];
-    fields.map(|field| quoted(&field)).join(",")
-}
-
-/// One CSV field by RFC 4180. A leading formula sign is defused, because spreadsheets would run it.
-fn quoted(field: &str) -> String {
-    let formula = field.starts_with(['=', '+', '-', '@']);
-    let field = if formula { format!("'{field}") } else { field.to_owned() };
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_field_with_commas_quotes_or_lines_is_quoted() {
-        assert_eq!(quoted("a,\"b\"\nc"), "\"a,\"\"b\"\"\nc\"");
-    }
-
-    #[test]
-    fn an_answer_that_looks_like_a_formula_is_defused() {
-        assert_eq!(quoted("=1+1"), "'=1+1");
-    }
+/// One line of RFC 4180.
+fn csv<T: AsRef<[u8]>>(fields: impl IntoIterator<Item = T>) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields)?;
+    let line = String::from_utf8(writer.into_inner()?)?;
+    Ok(line.trim_end_matches('\n').to_owned())
 }
