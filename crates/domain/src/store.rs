@@ -15,20 +15,20 @@ use crate::{
 #[async_trait]
 pub trait JobStore: Send + Sync {
     /// Writes the job with all its executions (L1), the nonce and the signature point, or finds the job that is
-    /// already there under the same id with the same bytes (P11).
+    /// already there under the same id with the same signed content (P11), however its JSON is spelled.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] for other bytes under the id, [`StoreError::Replayed`] for a used nonce,
+    /// [`StoreError::Conflict`] for other content under the id, [`StoreError::Replayed`] for a used nonce,
     /// [`StoreError::KeyCompromised`] for a signature point used for another message, [`StoreError::OverQuota`] for a key
     /// that has its quota; it holds over all processes.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
 
-    /// Whether a job that this key signed was accepted with this nonce. What is signed with it again can only find that job
-    /// or be refused; [`JobStore::accept`] alone decides.
+    /// What this key used this nonce for, if it did. What is signed with it again can only find that job or be refused;
+    /// [`JobStore::accept`] alone decides.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError>;
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError>;
 
     /// Ends a job: open executions become `cancelled`, leases in flight are lost, in one transaction (S7).
     ///
@@ -193,12 +193,21 @@ pub struct Acceptance {
     pub now: Timestamp,
 }
 
+/// What a key used a nonce for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NonceUse {
+    /// The first job with this nonce.
+    pub job: JobId,
+    /// SHA-256 of what was signed for it, while the job is kept.
+    pub content: Option<Sha256Digest>,
+}
+
 /// What acceptance did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
     /// A new job.
     New(JobId),
-    /// The same bytes were accepted before; this is that job.
+    /// The same signed content was accepted before; this is that job.
     Existing(JobId, JobState),
 }
 
@@ -238,12 +247,15 @@ pub struct ReceiptLeaf {
 /// Why a store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Other bytes were accepted under this id.
-    #[error("job {0} exists with other content; give the job a new id")]
+    /// Other content was accepted under this id.
+    #[error("job {0} exists with other content; look at that one, or give this one a new id")]
     Conflict(JobId),
-    /// The nonce was used before.
-    #[error("the nonce was used before; sign the job again with a new nonce")]
-    Replayed,
+    /// The nonce was used before, by this job.
+    #[error(
+        "the nonce was used before, by job {0}: look at that one first, which may be this same work under another id; \
+         only to run it once more sign the job again with a new nonce"
+    )]
+    Replayed(JobId),
     /// The signer's key leaks: one signature point over two messages.
     #[error("key_compromised: the key signed two different messages with the same point; revoke it")]
     KeyCompromised,
