@@ -16,7 +16,7 @@ pub struct Submitted {
     pub name: JobName,
     /// Where it stands.
     pub state: JobState,
-    /// Whether the same signed content was accepted before, and nothing changed.
+    /// Whether the same bytes were accepted before, and nothing changed.
     pub idempotent: bool,
     /// All executions of the plan.
     pub executions: u32,

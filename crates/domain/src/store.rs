@@ -15,10 +15,10 @@ use crate::{
 #[async_trait]
 pub trait JobStore: Send + Sync {
     /// Writes the job with all its executions (L1), the nonce and the signature point, or finds the job that is
-    /// already there under the same id with the same signed content (P11), however its JSON is spelled.
+    /// already there under the same id with the same bytes (P11).
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] for other content under the id, [`StoreError::Replayed`] for a used nonce,
+    /// [`StoreError::Conflict`] for other bytes under the id, [`StoreError::Replayed`] for a used nonce,
     /// [`StoreError::KeyCompromised`] for a signature point used for another message, [`StoreError::OverQuota`] for a key
     /// that has its quota; it holds over all processes.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
@@ -198,8 +198,8 @@ pub struct Acceptance {
 pub struct NonceUse {
     /// The first job with this nonce.
     pub job: JobId,
-    /// SHA-256 of what was signed for it, while the job is kept.
-    pub content: Option<Sha256Digest>,
+    /// SHA-256 of the bytes that made it, while the job is kept.
+    pub digest: Option<Sha256Digest>,
 }
 
 /// What acceptance did.
@@ -207,7 +207,7 @@ pub struct NonceUse {
 pub enum Accepted {
     /// A new job.
     New(JobId),
-    /// The same signed content was accepted before; this is that job.
+    /// The same bytes were accepted before; this is that job.
     Existing(JobId, JobState),
 }
 
@@ -247,8 +247,10 @@ pub struct ReceiptLeaf {
 /// Why a store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Other content was accepted under this id.
-    #[error("job {0} exists with other content; look at that one, or give this one a new id")]
+    /// Other bytes were accepted under this id.
+    #[error(
+        "job {0} exists with other bytes; look at that one, which may be this same work, or give this one a new id"
+    )]
     Conflict(JobId),
     /// The nonce was used before, by this job.
     #[error(

@@ -56,7 +56,7 @@ pub enum AcceptError {
     Store(#[from] StoreError),
 }
 
-/// Writes the job, or finds the one that the same signed content made before.
+/// Writes the job, or finds the one that the same bytes made before.
 ///
 /// # Errors
 /// The deadline cannot hold, or the store refuses.
@@ -84,7 +84,7 @@ pub struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Writes the job, or finds the one that the same signed content made before.
+    /// Writes the job, or finds the one that the same bytes made before.
     ///
     /// # Errors
     /// The deadline cannot hold, or the store refuses.

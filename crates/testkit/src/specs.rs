@@ -134,15 +134,6 @@ impl SpecBuilder {
         self.verify(signed.expect("the job is an object"))
     }
 
-    /// The same job as whoever has a copy of it may spell it: in other white space.
-    ///
-    /// # Panics
-    /// If it is no valid job.
-    #[must_use]
-    pub fn spelled_otherwise(&self) -> VerifiedSpec {
-        self.verify([b" ", self.verified().bytes(), b"\n"].concat())
-    }
-
     /// The signed bytes, with this time stamp.
     ///
     /// # Panics

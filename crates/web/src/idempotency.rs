@@ -105,10 +105,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
 }
 
 impl Once {
-    /// The owner of a key that is for this one request and these bytes. Anybody who has a copy of what was signed may send
-    /// it, under any key: that takes the key from nobody who sends something else.
-    pub(crate) fn owner_of(&self, body: &[u8]) -> String {
-        format!("submission {}", self.digest(body))
+    /// Whether the caller gave a key.
+    pub(crate) const fn is_keyed(&self) -> bool {
+        self.key.is_some()
     }
 
     /// The answer that this owner's request got before. Writes nothing.
@@ -164,16 +163,12 @@ impl Once {
 }
 
 impl Once {
-    fn digest(&self, body: &[u8]) -> Sha256Digest {
-        Sha256Digest::of(&[self.target.as_bytes(), b"\n", body].concat())
-    }
-
     /// What is asked of the log, if there is a key.
     fn ask(&self, app: &App, owner: &str, body: &[u8]) -> Option<IdempotencyAsk> {
         let key = IdempotencyKey { owner: owner.to_owned(), key: self.key.clone()? };
         Some(IdempotencyAsk {
             key,
-            request: self.digest(body),
+            request: Sha256Digest::of(&[self.target.as_bytes(), b"\n", body].concat()),
             keep: KEEP,
             patience: 2 * app.api.limits.request,
             now: app.api.clock.now(),

@@ -15,7 +15,7 @@ impl State {
     pub(super) fn accept(&mut self, acceptance: Acceptance) -> Result<Accepted, StoreError> {
         let spec = &acceptance.spec;
         let present = self.by_id.get(&acceptance.job).map(|place| &self.jobs[*place]);
-        if let Some(job) = present.filter(|job| job.spec.canonical_digest() == spec.canonical_digest()) {
+        if let Some(job) = present.filter(|job| job.spec.digest() == spec.digest()) {
             return Ok(Accepted::Existing(job.id, job.state));
         }
         let point = (*spec.public_key(), *spec.signature_point());

@@ -77,8 +77,8 @@ impl JobStore for MemoryStore {
 
     async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
         let state = self.read();
-        let content = |job| state.by_id.get(job).map(|place| state.jobs[*place].spec.canonical_digest());
-        Ok(state.nonces.get(&(public_key, nonce)).map(|job| NonceUse { job: *job, content: content(job) }))
+        let digest = |job| state.by_id.get(job).map(|place| state.jobs[*place].spec.digest());
+        Ok(state.nonces.get(&(public_key, nonce)).map(|job| NonceUse { job: *job, digest: digest(job) }))
     }
 
     async fn cancel(

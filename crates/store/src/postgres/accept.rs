@@ -44,11 +44,11 @@ impl Work for UseOfNonce {
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Self::Output, Fault> {
         const USED: &str = "-- accept::nonce_use
-            SELECT nonces.job, jobs.canonical_digest FROM beacon.nonces LEFT JOIN beacon.jobs ON jobs.id = nonces.job
+            SELECT nonces.job, jobs.digest FROM beacon.nonces LEFT JOIN beacon.jobs ON jobs.id = nonces.job
             WHERE public_key = $1 AND nonce = $2";
         let key = self.public_key.as_slice();
         let line = tx.maybe(USED, &[(&key, Type::BYTEA), (&self.nonce, Type::TEXT)]).await?;
-        let used = |line| Ok(NonceUse { job: job_id(&line, 0)?, content: maybe_digest(&line, 1)? });
+        let used = |line| Ok(NonceUse { job: job_id(&line, 0)?, digest: maybe_digest(&line, 1)? });
         line.map(used).transpose()
     }
 }
@@ -106,14 +106,13 @@ impl<const IS_SMALL: bool> Work for Accept<'_, IS_SMALL> {
 }
 
 impl<const IS_SMALL: bool> Accept<'_, IS_SMALL> {
-    /// Whether there is such a job: with the same signed content, and its state.
+    /// Whether there is such a job: with the same bytes, and its state.
     async fn present(&self, tx: &Tx) -> Result<Option<(bool, JobState)>, Fault> {
         const PRESENT: &str = "-- accept::present
-            SELECT canonical_digest, state FROM beacon.jobs WHERE id = $1";
-        let (id, content) =
-            (self.acceptance.job.as_bytes().as_slice(), self.acceptance.spec.canonical_digest());
+            SELECT digest, state FROM beacon.jobs WHERE id = $1";
+        let id = self.acceptance.job.as_bytes().as_slice();
         let line = tx.maybe(PRESENT, &[(&id, Type::BYTEA)]).await?;
-        let same = |line| Ok((digest(&line, 0)? == content, named(&line, 1)?));
+        let same = |line| Ok((digest(&line, 0)? == self.acceptance.spec.digest(), named(&line, 1)?));
         line.map(same).transpose()
     }
 

@@ -20,12 +20,12 @@ pub(super) fn nonce_use(
     nonce: &str,
 ) -> Result<Option<NonceUse>, Fault> {
     const USED: &str = "-- accept::nonce_use
-        SELECT nonces.job, jobs.canonical_digest FROM nonces LEFT JOIN jobs ON jobs.id = nonces.job
+        SELECT nonces.job, jobs.digest FROM nonces LEFT JOIN jobs ON jobs.id = nonces.job
         WHERE public_key = ?1 AND nonce = ?2";
     let mut query = connection.prepare_cached(USED)?;
     let used = query.query_row(params![public_key, nonce], |row| {
-        let content = row.get::<_, Option<[u8; 32]>>(1)?.map(Sha256Digest::from_bytes);
-        Ok(NonceUse { job: JobId::from_bytes(row.get(0)?), content })
+        let digest = row.get::<_, Option<[u8; 32]>>(1)?.map(Sha256Digest::from_bytes);
+        Ok(NonceUse { job: JobId::from_bytes(row.get(0)?), digest })
     });
     Ok(used.optional()?)
 }
@@ -35,7 +35,7 @@ impl Writer {
     pub(crate) fn accept(&mut self, acceptance: &Acceptance) -> Result<Accepted, Fault> {
         let present = self.present(acceptance)?;
         if let Some((digest, state)) = present
-            && digest == *acceptance.spec.canonical_digest().as_bytes()
+            && digest == *acceptance.spec.digest().as_bytes()
         {
             return Ok(Accepted::Existing(acceptance.job, state));
         }
@@ -63,7 +63,7 @@ impl Writer {
 
     fn present(&self, acceptance: &Acceptance) -> Result<Option<([u8; 32], JobState)>, Fault> {
         const PRESENT: &str = "-- accept::present
-            SELECT canonical_digest, state FROM jobs WHERE id = ?1";
+            SELECT digest, state FROM jobs WHERE id = ?1";
         let mut query = self.connection.prepare_cached(PRESENT)?;
         let found = query.query_row([acceptance.job.as_bytes()], |row| Ok((row.get(0)?, state(row, 1)?)));
         Ok(found.optional()?)

@@ -35,20 +35,6 @@ pub async fn the_same_bytes_are_the_same_job<S: Store>(scene: Scene<S>) {
     assert_eq!(scene.store.accept(again).await.unwrap(), Accepted::Existing(job, JobState::Cancelled));
 }
 
-/// P11: what is signed is the content, not its spelling; a copy in another spelling is no other job.
-pub async fn the_same_content_in_another_spelling_is_the_same_job<S: Store>(scene: Scene<S>) {
-    let spec = SpecBuilder::new("same").verified();
-    let job = scene.accept(spec.clone(), Batching::Question).await;
-    let spelled = SpecBuilder::new("same").spelled_otherwise();
-    assert_ne!(spelled.digest(), spec.digest());
-
-    let mut again = scene.acceptance(spelled, Batching::Question);
-    again.nonce_must_be_new = true;
-
-    assert_eq!(scene.store.accept(again).await.unwrap(), Accepted::Existing(job, JobState::Queued));
-    assert_eq!(scene.job(job).await.spec_digest, spec.digest(), "the bytes that came first are kept");
-}
-
 /// P11: other bytes under the same id change nothing.
 pub async fn other_bytes_under_the_same_id_are_a_conflict<S: Store>(scene: Scene<S>) {
     let job = scene.accept(SpecBuilder::new("id").verified(), Batching::Question).await;
@@ -63,7 +49,7 @@ pub async fn other_bytes_under_the_same_id_are_a_conflict<S: Store>(scene: Scene
 /// P4: a nonce is used once per key, and a refusal leaves nothing behind.
 pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene<S>) {
     let spec = SpecBuilder::new("first").nonce("n").verified();
-    let (content, first) = (spec.canonical_digest(), scene.accept(spec, Batching::Question).await);
+    let (digest, first) = (spec.digest(), scene.accept(spec, Batching::Question).await);
     let second = SpecBuilder::new("second").nonce("n");
     let submit = async |spec: &SpecBuilder| {
         let mut acceptance = scene.acceptance(spec.verified(), Batching::Question);
@@ -78,7 +64,7 @@ pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene
         scene.store.nonce_use(public_key, nonce.to_owned()).await.unwrap()
     };
     let by_another_key = *second.clone().key("other", 1, 1).verified().public_key();
-    let by_first = NonceUse { job: first, content: Some(content) };
+    let by_first = NonceUse { job: first, digest: Some(digest) };
     assert_eq!((used("n").await, used("m").await), (Some(by_first), None));
     assert!(scene.store.nonce_use(by_another_key, "n".to_owned()).await.unwrap().is_none());
     let of_another_key = submit(&second.clone().key("other", 1, 1)).await;

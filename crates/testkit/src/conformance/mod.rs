@@ -36,7 +36,6 @@ macro_rules! store_conformance {
                 a_call_that_nobody_finds_again_frees_its_slot_in_the_end, abandoned_calls_count_against_every_limit,
                 the_call_of_a_cancelled_job_is_not_found_again_and_counts_as_any_other;
             accepting: all_executions_exist_from_acceptance_on, the_same_bytes_are_the_same_job,
-                the_same_content_in_another_spelling_is_the_same_job,
                 other_bytes_under_the_same_id_are_a_conflict, a_used_nonce_is_refused_where_it_must_be_new,
                 one_signature_point_over_two_messages_is_a_compromised_key, ids_are_scoped_by_key,
                 cells_that_nobody_serves_are_unsupported_from_the_start;

@@ -10,7 +10,7 @@ use axum::{
 };
 use beacon_domain::{Accepted as Taken, JobId, JobState, JobSummary, NonceUse, Plan};
 use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, estimate, plan as make_plan, time_limit};
-use beacon_spec::{SignedSpec, VerifiedSpec, verify};
+use beacon_spec::{Freshness, KeyId, SignedSpec, VerifiedSpec, verify};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -48,7 +48,7 @@ const LEFT_OUT: &str = "accept_unsupported is for who may steer the job, by a to
     request_body(content = SignedJob, content_type = "application/json"),
     responses(
         (status = 202, description = "Accepted, with all its executions", body = Accepted, headers(("location" = String))),
-        (status = 200, description = "The same signed content was accepted before", body = Accepted, headers(("location" = String))),
+        (status = 200, description = "The same bytes were accepted before", body = Accepted, headers(("location" = String))),
     ))]
 pub(crate) async fn submit(
     State(app): State<Arc<App>>,
@@ -67,7 +67,7 @@ pub(crate) async fn submit(
     request_body(content = WrappedJob, content_type = "application/json"),
     responses(
         (status = 202, description = "Accepted, with all its executions", body = Accepted, headers(("location" = String))),
-        (status = 200, description = "The same signed content was accepted before", body = Accepted, headers(("location" = String))),
+        (status = 200, description = "The same bytes were accepted before", body = Accepted, headers(("location" = String))),
     ))]
 pub(crate) async fn submit_wrapped(
     State(app): State<Arc<App>>,
@@ -98,7 +98,8 @@ pub(crate) async fn plan(
 async fn take(app: &Arc<App>, options: Options, once: Once, sent: Whole) -> Result<Response, ApiError> {
     let Whole { parts, body } = sent;
     // Whoever repeats a request after its signature has aged still gets its answer.
-    let owner = once.owner_of(&body);
+    let owner =
+        if once.is_keyed() { format!("key {}", signer(app, body.clone()).await?) } else { String::new() };
     if let Some(answer) = once.answered(app, &owner, &body).await? {
         return Ok(answer);
     }
@@ -123,8 +124,8 @@ async fn take(app: &Arc<App>, options: Options, once: Once, sent: Whole) -> Resu
     once.run(app, owner, &body, deed).await
 }
 
-/// What this job's key used its nonce for: this same job, or another one, be it in other words or under another id, which is
-/// not signed.
+/// What this job's key used its nonce for: this same job, or the same in other bytes or under another id, neither of which is
+/// signed.
 async fn nonce_use(app: &App, spec: &VerifiedSpec) -> Result<Option<NonceUse>, ApiError> {
     match &spec.spec().nonce {
         Some(nonce) => Ok(app.api.jobs.nonce_use(*spec.public_key(), nonce.clone()).await?),
@@ -132,13 +133,13 @@ async fn nonce_use(app: &App, spec: &VerifiedSpec) -> Result<Option<NonceUse>, A
     }
 }
 
-/// The job that the same signed content made before, under the same id, however its JSON was spelled.
+/// The job that these same bytes made before.
 async fn same(
     app: &App,
     spec: &VerifiedSpec,
     used: Option<NonceUse>,
 ) -> Result<Option<JobSummary>, ApiError> {
-    let this = NonceUse { job: first_job(spec), content: Some(spec.canonical_digest()) };
+    let this = NonceUse { job: first_job(spec), digest: Some(spec.digest()) };
     if used == Some(this) { Ok(app.api.view.job(this.job).await?) } else { Ok(None) }
 }
 
@@ -146,7 +147,7 @@ fn first_job(spec: &VerifiedSpec) -> JobId {
     JobId::derive(spec.key(), &spec.spec().name, 0)
 }
 
-/// The answer to what made this job before. What it would cost is told while it can still be planned.
+/// The answer to bytes that made this job before. What it would cost is told while it can still be planned.
 fn again(app: &App, job: &JobSummary, plan: Option<&Plan>) -> Result<Done, ApiError> {
     request_id::about(job.id);
     let answer = Accepted {
@@ -187,7 +188,7 @@ async fn accept(
     let submitted = submitted.map_err(|error| ApiError::not_accepted(error, api.clock.now()))?;
     let job = match submitted.accepted {
         Taken::New(job) => job,
-        // The same job was sent twice at once.
+        // The same bytes were sent twice at once.
         Taken::Existing(job, _) => {
             return again(app, &api.view.job(job).await?.ok_or_else(ApiError::no_job)?, None);
         }
@@ -208,6 +209,16 @@ async fn accept(
         links: Links::of(job),
     };
     Done::new(StatusCode::ACCEPTED, &answer)
+}
+
+/// Who signed this job, however old the signature is.
+async fn signer(app: &Arc<App>, body: Bytes) -> Result<KeyId, ApiError> {
+    let shared = Arc::clone(app);
+    let verified = tokio::task::spawn_blocking(move || {
+        let (keys, now) = (shared.api.keys.as_ref(), shared.api.clock.now());
+        verify(SignedSpec::new(body.as_ref())?, keys, now, Freshness::NotedOnly)
+    });
+    Ok(verified.await.map_err(ApiError::internal)??.key().clone())
 }
 
 /// A large job takes a while to verify and plan; requests beside it do not wait for it.

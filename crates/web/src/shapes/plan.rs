@@ -48,7 +48,7 @@ struct Load {
     lower_bound_s: Option<f64>,
 }
 
-/// An accepted job, or the one that the same signed content made before.
+/// An accepted job, or the one that the same bytes made before.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Accepted {
     /// The job; also the id of its trace.
@@ -64,7 +64,7 @@ pub(crate) struct Accepted {
     pub(crate) state: JobState,
     /// `enqueued` for a new job, else its state; for older clients.
     pub(crate) status: &'static str,
-    /// Whether the same signed content was accepted before, and nothing changed.
+    /// Whether the same bytes were accepted before, and nothing changed.
     pub(crate) idempotent: bool,
     /// All executions of the plan.
     pub(crate) executions: usize,

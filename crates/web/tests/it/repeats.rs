@@ -79,10 +79,9 @@ async fn a_twin_of_a_request_that_is_being_done_is_told_to_wait() {
 async fn a_submission_that_made_its_job_is_answered_at_once_whoever_died() {
     let desk = Desk::new();
     let job = desk.signed(&SpecBuilder::new("job"));
-    let request = Sha256Digest::of(&[b"POST /api/v1/jobs\n", job.as_slice()].concat());
     let ask = IdempotencyAsk {
-        key: IdempotencyKey { owner: format!("submission {request}"), key: "k".to_owned() },
-        request,
+        key: IdempotencyKey { owner: "key test".to_owned(), key: "k".to_owned() },
+        request: Sha256Digest::of(&[b"POST /api/v1/jobs\n", job.as_slice()].concat()),
         keep: Duration::from_secs(60),
         patience: Duration::from_secs(60),
         now: desk.now(),
