@@ -9,6 +9,7 @@ mod crash_recovery;
 mod databases;
 mod drain;
 mod faults;
+mod guests;
 mod help;
 mod hostile;
 mod original_workload;

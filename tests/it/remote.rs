@@ -95,6 +95,11 @@ fn a_cancel_over_http_needs_the_token_and_ends_the_watch_with_3() {
 
     let cancel = ["cancel", "two-questions-example", "--server", &url];
     let nobody = deployment.remote(&cancel, None);
+    let by_key = |deed: &str| {
+        let args = [deed, "two-questions-example", "--server", &url, "--key", "signer.key"];
+        deployment.remote(&args, None)
+    };
+    let (paused, resumed) = (by_key("pause"), by_key("resume"));
     let stranger = deployment.remote(&cancel, Some("not-the-token-0123456789abcdef012345"));
     let operator = deployment.remote(&cancel, Some(TOKEN));
     let watched = watch.wait();
@@ -102,8 +107,35 @@ fn a_cancel_over_http_needs_the_token_and_ends_the_watch_with_3() {
     assert_eq!((nobody.code, stranger.code), (Some(2), Some(2)), "{}", nobody.stderr);
     assert!(nobody.stderr.contains("token_required, HTTP 401, request "), "{}", nobody.stderr);
     assert!(!stranger.stderr.contains("not-the-token"), "{}", stranger.stderr);
+    assert!(paused.stdout.starts_with("paused job"), "{}{}", paused.stdout, paused.stderr);
+    assert!(resumed.stdout.starts_with("resumed job"), "{}{}", resumed.stdout, resumed.stderr);
     assert!(operator.stdout.contains("6 waiting, 6 in flight"), "{}{}", operator.stdout, operator.stderr);
     assert_eq!(watched.code, Some(3), "{}{}", watched.stdout, watched.stderr);
+    assert!(
+        watched.stderr.contains("0/2 questions done") && watched.stderr.contains("12 cancelled"),
+        "{}",
+        watched.stderr
+    );
+    assert!(watched.stdout.contains(": cancelled"), "{}", watched.stdout);
+}
+
+// A1
+#[test]
+fn cells_that_nobody_serves_are_left_out_by_who_signed_the_job_or_has_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path(), &SIX_CELLS[..5], "");
+    let api = deployment.start("beacon-api", &[]);
+    let url = api.url();
+    let submit = ["submit", "job.json", "--accept-unsupported", "--server", &url];
+
+    let nobody = deployment.remote(&submit, None);
+    let signed = deployment.remote(&[&submit[..], &["--key", "signer.key"]].concat(), None);
+    let operator = deployment.remote(&submit, Some(TOKEN));
+
+    assert_eq!(nobody.code, Some(2), "{}", nobody.stdout);
+    assert!(nobody.stderr.contains("accept_unsupported is for who may steer the job"), "{}", nobody.stderr);
+    assert!(signed.stdout.starts_with("accepted job"), "{}{}", signed.stdout, signed.stderr);
+    assert!(operator.stdout.contains("was there before"), "{}{}", operator.stdout, operator.stderr);
 }
 
 #[test]

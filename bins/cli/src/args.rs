@@ -8,7 +8,7 @@ use beacon_boot::LogFormat;
 use beacon_spec::Profile;
 use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::server::{Access, MaybeServer, OnServer, Smoke, Submit, Watch};
+pub(crate) use self::server::{Access, MaybeServer, OnServer, Signed, Smoke, Submit, Watch};
 use crate::simulated::{self, Cells};
 
 /// Runs signed jobs of questions × models × regions over serverless GPU endpoints: within every endpoint's limit,
@@ -70,11 +70,11 @@ pub(crate) enum Command {
     /// Show one job: its questions, endpoints and why executions wait
     Show(OneJob),
     /// Stop starting calls of a job; calls in flight go on, and so does its deadline
-    Pause(OneJob),
+    Pause(Steer),
     /// Let a paused job go on
-    Resume(OneJob),
+    Resume(Steer),
     /// Cancel a job
-    Cancel(OneJob),
+    Cancel(Steer),
     /// Export answers
     Results(Results),
     /// Export the signed receipts and the close, one JSON object per line
@@ -284,6 +284,14 @@ pub(crate) struct OneJob {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) on: MaybeServer,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Steer {
+    #[command(flatten)]
+    pub(crate) job: OneJob,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
 }
 
 #[derive(Debug, Group)]

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
-use beacon_domain::{BatchState, Clock, JobId, JobView, Progress, Topic, Wakeups};
+use beacon_domain::{BatchState, BatchView, Clock, JobId, JobView, Progress, Topic, Wakeups};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -205,7 +205,8 @@ fn rows(progress: &Progress) -> Vec<Row> {
         let state = match batch.state {
             BatchState::Blocked => "waits",
             BatchState::Open => "open",
-            BatchState::Done => "done",
+            BatchState::Done if is_done(batch) => "done",
+            BatchState::Done => "ended",
         };
         row(format!("  {}. {}", batch.number, batch.question), &batch.counts, state)
     }));
@@ -217,6 +218,11 @@ fn rows(progress: &Progress) -> Vec<Row> {
         row(format!("  {} {}", endpoint.region, endpoint.model), &endpoint.counts, &note)
     }));
     rows
+}
+
+/// Whether all of a question was asked: what a cancel ended is not done.
+fn is_done(batch: &BatchView) -> bool {
+    batch.state == BatchState::Done && batch.counts.cancelled == 0
 }
 
 /// A line whenever a batch is done, and at most one a second otherwise.
@@ -244,9 +250,14 @@ impl Lines {
         }
         self.done = done;
         let (completed, bad) = (counts.completed, counts.failed + counts.timed_out);
-        let questions = progress.batches.iter().filter(|batch| batch.state == BatchState::Done).count();
+        let questions = progress.batches.iter().filter(|batch| is_done(batch)).count();
+        let cancelled = match counts.cancelled {
+            0 => String::new(),
+            count => format!(", {count} cancelled"),
+        };
         crate::out::remark(format_args!(
-            "{completed}/{} executions completed, {questions}/{} questions done, {} in flight, {bad} failed or timed out",
+            "{completed}/{} executions completed, {questions}/{} questions done, {} in flight, \
+             {bad} failed or timed out{cancelled}",
             counts.total(),
             progress.batches.len(),
             counts.running,

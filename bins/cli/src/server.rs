@@ -6,7 +6,10 @@ use anyhow::{Context as _, bail};
 use beacon_client::{Client, ClientError, ClientOptions, Include, JobsQuery, ServerUrl, Token};
 use beacon_domain::{Clock, JobId, JobSummary, SystemClock};
 
-use crate::args::{Access, MaybeServer, OnServer};
+use crate::{
+    args::{Access, MaybeServer, OnServer, Signed},
+    commands::keys::secret,
+};
 
 /// So that a token needs not stand in a command line, which other users of the machine can see.
 const VARIABLE: &str = "BEACON_TOKEN";
@@ -27,17 +30,28 @@ pub(crate) struct Server {
 
 /// The server, if one was named; else the command means a database.
 pub(crate) fn of(named: &MaybeServer) -> anyhow::Result<Option<Server>> {
-    let open = |url: &String| Server::new(url, &named.access, Duration::ZERO);
+    let open = |url: &String| Server::new(url, &named.access, None, Duration::ZERO);
+    named.server.as_ref().map(open).transpose()
+}
+
+/// The same, for what steers: a key may sign it.
+pub(crate) fn to_steer(named: &MaybeServer, signed: &Signed) -> anyhow::Result<Option<Server>> {
+    let open = |url: &String| Server::new(url, &named.access, Some(signed), Duration::ZERO);
     named.server.as_ref().map(open).transpose()
 }
 
 /// The server that a command cannot do without.
 pub(crate) fn on(named: &OnServer) -> anyhow::Result<Server> {
-    Server::new(&named.server, &named.access, Duration::from_secs(named.patience))
+    Server::new(&named.server, &named.access, None, Duration::from_secs(named.patience))
+}
+
+/// The same, where a key may sign.
+pub(crate) fn on_signed(named: &OnServer, signed: &Signed) -> anyhow::Result<Server> {
+    Server::new(&named.server, &named.access, Some(signed), Duration::from_secs(named.patience))
 }
 
 impl Server {
-    fn new(url: &str, access: &Access, patience: Duration) -> anyhow::Result<Self> {
+    fn new(url: &str, access: &Access, signed: Option<&Signed>, patience: Duration) -> anyhow::Result<Self> {
         let url: ServerUrl = url.parse().context("--server")?;
         let variable = || std::env::var(VARIABLE).ok().filter(|token| !token.is_empty());
         let token = match (&access.token, variable()) {
@@ -47,7 +61,8 @@ impl Server {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ca_file = access.ca_file.clone();
-        let options = ClientOptions { token, ca_file, patience, ..ClientOptions::new(url.clone()) };
+        let key = signed.and_then(|signed| signed.key.as_deref()).map(secret).transpose()?;
+        let options = ClientOptions { token, key, ca_file, patience, ..ClientOptions::new(url.clone()) };
         Ok(Self { client: Client::new(options, Arc::clone(&clock))?, url, clock, patience })
     }
 

@@ -28,7 +28,7 @@ pub struct Client {
 pub enum Unserved {
     /// The submission is refused.
     Refuse,
-    /// They are accepted as `unsupported`.
+    /// They are accepted as `unsupported`: for who may steer the job, by a token or by its key.
     Accept,
 }
 
@@ -98,22 +98,18 @@ impl Client {
     /// again.
     ///
     /// # Errors
-    /// The server refuses it, or cannot be asked.
+    /// The server refuses it, or cannot be asked. [`Unserved::Accept`] is for who may steer the job.
     pub async fn submit(
         &self,
         signed: impl Into<Bytes>,
         unserved: Unserved,
     ) -> Result<Submitted, ClientError> {
-        let path = match unserved {
-            Unserved::Refuse => "/api/v1/jobs",
-            Unserved::Accept => "/api/v1/jobs?accept_unsupported=true",
+        let ask = match unserved {
+            Unserved::Refuse => Ask::post("/api/v1/jobs", signed.into()),
+            Unserved::Accept => Ask::steering("/api/v1/jobs?accept_unsupported=true", signed.into()),
         };
         let json = HeaderValue::from_static("application/json");
-        self.transport
-            .ask(Ask::post(path, signed.into()).with(header::CONTENT_TYPE, json))
-            .await?
-            .json()
-            .await
+        self.transport.ask(ask.with(header::CONTENT_TYPE, json)).await?.json().await
     }
 
     /// A page of jobs, the newest first.
@@ -213,25 +209,25 @@ impl Client {
     /// Ends a job.
     ///
     /// # Errors
-    /// The token does not allow it, or the server cannot be asked.
+    /// Neither the token nor the key allows it, or the server cannot be asked.
     pub async fn cancel(&self, job: JobId) -> Result<Cancelled, ClientError> {
-        self.post(&path_of(job, "/cancel")).await
+        self.steer(&path_of(job, "/cancel")).await
     }
 
     /// Stops starting calls of a job.
     ///
     /// # Errors
-    /// The token does not allow it, or the server cannot be asked.
+    /// Neither the token nor the key allows it, or the server cannot be asked.
     pub async fn pause(&self, job: JobId) -> Result<Steered, ClientError> {
-        self.post::<Standing>(&path_of(job, "/pause")).await.map(Into::into)
+        self.steer::<Standing>(&path_of(job, "/pause")).await.map(Into::into)
     }
 
     /// Lets a paused job go on.
     ///
     /// # Errors
-    /// The token does not allow it, or the server cannot be asked.
+    /// Neither the token nor the key allows it, or the server cannot be asked.
     pub async fn resume(&self, job: JobId) -> Result<Steered, ClientError> {
-        self.post::<Standing>(&path_of(job, "/resume")).await.map(Into::into)
+        self.steer::<Standing>(&path_of(job, "/resume")).await.map(Into::into)
     }
 
     /// Watches a job until it ends.
@@ -244,8 +240,8 @@ impl Client {
         self.transport.ask(Ask::get(path)).await?.json().await
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.transport.ask(Ask::post(path, Bytes::new())).await?.json().await
+    async fn steer<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.transport.ask(Ask::steering(path, Bytes::new())).await?.json().await
     }
 
     async fn copy(

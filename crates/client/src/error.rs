@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use beacon_domain::JobId;
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -77,6 +78,8 @@ pub struct Refusal {
     pub message: String,
     /// Under this id the server's log has the request.
     pub request_id: String,
+    /// The job that stands in the way, if the server names one.
+    pub job: Option<JobId>,
     /// When it makes sense to ask again, if the server says so.
     pub retry_after: Option<Duration>,
 }
@@ -95,6 +98,8 @@ struct Detail {
     code: String,
     message: String,
     request_id: String,
+    #[serde(default)]
+    job_id: Option<JobId>,
 }
 
 impl ClientError {
@@ -134,6 +139,7 @@ impl Refusal {
             code: told(&error.code, LONGEST_NAME),
             message: told(&error.message, LONGEST_MESSAGE),
             request_id: told(&error.request_id, LONGEST_NAME),
+            job: error.job_id,
             retry_after: None,
         })
     }

@@ -32,7 +32,7 @@ mod watch;
 
 pub use client::{Client, Include, JobsQuery, ResultsFormat, Unserved};
 pub use error::{ClientError, Refusal};
-pub use options::{ClientOptions, ServerUrl, Token};
+pub use options::{ClientOptions, ServerUrl, Token, authority};
 pub use shapes::{
     Batch, Cancelled, Cell, Delivered, Deliveries, Execution, Executions, JobAnswer, Jobs, Matrix,
     OnEndpoint, Submitted, Waiting, WaitingPage,

@@ -2,7 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use http::{HeaderValue, Uri, uri::Scheme};
+use beacon_spec::SigningKey;
+use http::{HeaderValue, Uri};
 
 use crate::ClientError;
 
@@ -28,6 +29,8 @@ pub struct ClientOptions {
     pub server: ServerUrl,
     /// Who asks, where the server wants to know.
     pub token: Option<Token>,
+    /// Signs what steers, in the place of a token: the key that signed the job.
+    pub key: Option<SigningKey>,
     /// Certificates of a private authority, PEM; without it the public ones are trusted.
     pub ca_file: Option<PathBuf>,
     /// How long an answer may take until it begins, and a part of it until it comes.
@@ -40,7 +43,14 @@ impl ClientOptions {
     /// This server, without a token.
     #[must_use]
     pub const fn new(server: ServerUrl) -> Self {
-        Self { server, token: None, ca_file: None, answer_within: ANSWER_WITHIN, patience: PATIENCE }
+        Self {
+            server,
+            token: None,
+            key: None,
+            ca_file: None,
+            answer_within: ANSWER_WITHIN,
+            patience: PATIENCE,
+        }
     }
 }
 
@@ -70,13 +80,27 @@ impl FromStr for ServerUrl {
         if uri.query().is_some() {
             return fail("has a query");
         }
-        let Some(scheme) = uri.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme))
-        else {
+        let (Some(scheme), Some(authority)) = (uri.scheme(), self::authority(&uri)) else {
             return fail("is neither http nor https");
         };
         let path = uri.path().trim_end_matches('/').trim_end_matches("/api/v1");
         Ok(Self { text: format!("{scheme}://{authority}{path}") })
     }
+}
+
+/// The host of a URL as clients send it: in lower case, without the scheme's own port. Nothing if it is no `http` or `https`.
+#[must_use]
+pub fn authority(url: &Uri) -> Option<String> {
+    let own = match url.scheme_str()? {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let host = url.host()?.to_ascii_lowercase();
+    Some(match url.port_u16() {
+        Some(port) if port != own => format!("{host}:{port}"),
+        _ => host,
+    })
 }
 
 impl fmt::Display for ServerUrl {
@@ -128,7 +152,18 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
-    use super::{ServerUrl, Token};
+    use super::{ServerUrl, Token, authority};
+
+    #[test]
+    fn the_host_is_as_clients_send_it() {
+        let of = |url: &str| authority(&url.parse().unwrap());
+
+        assert_eq!(of("https://Beacon.Example:443/a").as_deref(), Some("beacon.example"));
+        assert_eq!(of("http://127.0.0.1:8080/a?b").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(of("http://[::1]:80/").as_deref(), Some("[::1]"));
+        assert_eq!(of("/a"), None);
+        assert_eq!(of("ftp://host/a"), None);
+    }
 
     fn check_url(text: &str, expected: Result<&str, &str>) {
         match (text.parse::<ServerUrl>(), expected) {
@@ -145,6 +180,7 @@ mod tests {
         check_url("https://example/beacon/", Ok("https://example/beacon"));
         check_url("https://example/api/v1/", Ok("https://example"));
         check_url("http://[::1]:8080", Ok("http://[::1]:8080"));
+        check_url("https://Example:443", Ok("https://example"));
         check_url("127.0.0.1:8080", Err("neither http nor https"));
         check_url("localhost", Err("neither http nor https"));
         check_url("ftp://example", Err("neither http nor https"));

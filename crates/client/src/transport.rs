@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use beacon_domain::{Clock, Monotonic};
+use beacon_spec::{RequestParts, Sha256Digest, SigningKey, random_nonce, sign_request};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
@@ -15,7 +16,7 @@ use hyper_util::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ClientError, ClientOptions, Refusal, ServerUrl, Token,
+    ClientError, ClientOptions, Refusal, ServerUrl, Token, authority,
     connector::{causes, connector, explain},
 };
 
@@ -32,6 +33,7 @@ pub(crate) struct Transport {
     inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     server: ServerUrl,
     token: Option<Token>,
+    key: Option<SigningKey>,
     pub(crate) clock: Arc<dyn Clock>,
     limit: Duration,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) path: &'a str,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
+    /// Whether it is for who may steer the job, and signed if the client has a key.
+    pub(crate) steers: bool,
 }
 
 /// An answer that is no refusal: a success, or 304. Its body is still to be read.
@@ -63,11 +67,15 @@ pub(crate) struct Body {
 
 impl<'a> Ask<'a> {
     pub(crate) const fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: Bytes::new() }
+        Self { method: Method::GET, path, headers: Vec::new(), body: Bytes::new(), steers: false }
     }
 
     pub(crate) const fn post(path: &'a str, body: Bytes) -> Self {
-        Self { method: Method::POST, path, headers: Vec::new(), body }
+        Self { method: Method::POST, path, headers: Vec::new(), body, steers: false }
+    }
+
+    pub(crate) fn steering(path: &'a str, body: Bytes) -> Self {
+        Self { steers: true, ..Self::post(path, body) }
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -83,21 +91,13 @@ impl Transport {
             // Only of requests of which no byte was sent.
             .retry_canceled_requests(true)
             .build(connector(options.ca_file.as_deref())?);
-        let ClientOptions { server, token, answer_within: limit, .. } = options;
-        Ok(Self { inner, server, token, clock, limit })
+        let ClientOptions { server, token, key, answer_within: limit, .. } = options;
+        Ok(Self { inner, server, token, key, clock, limit })
     }
 
     /// Sends a request and waits until its answer begins; a refusal is an error.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Answer<'_>, ClientError> {
-        let mut request = Request::new(Full::new(ask.body));
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = self.server.join(ask.path)?;
-        let headers = request.headers_mut();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.extend(ask.headers);
-        if let Some(token) = &self.token {
-            headers.insert(header::AUTHORIZATION, token.header());
-        }
+        let request = self.request(ask)?;
         let until = self.clock.monotonic() + self.limit;
         let sent = async { self.inner.request(request).await.map_err(|error| self.explain(&error)) };
         let answered = tokio::select! {
@@ -111,6 +111,46 @@ impl Transport {
             return Ok(answer);
         }
         Err(answer.refusal().await)
+    }
+
+    fn request(&self, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
+        let uri = self.server.join(ask.path)?;
+        let signature = match &self.key {
+            Some(key) if ask.steers => self.signature(key, &ask, &uri)?,
+            _ => HeaderMap::new(),
+        };
+        let mut request = Request::new(Full::new(ask.body));
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.extend(ask.headers);
+        headers.extend(signature);
+        if let Some(token) = &self.token {
+            headers.insert(header::AUTHORIZATION, token.header());
+        }
+        Ok(request)
+    }
+
+    /// The headers of a signed request.
+    fn signature(&self, key: &SigningKey, ask: &Ask<'_>, uri: &Uri) -> Result<HeaderMap, ClientError> {
+        let unfit = || ClientError::Options("the request cannot be signed for this URL".to_owned());
+        let parts = RequestParts {
+            method: ask.method.as_str(),
+            authority: &authority(uri).ok_or_else(unfit)?,
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
+            body: Sha256Digest::of(&ask.body),
+        };
+        let signed = sign_request(key, &parts, self.clock.now(), &random_nonce()).map_err(|_| unfit())?;
+        let of =
+            |name, value: String| Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?));
+        let headers = [
+            of("content-digest", signed.content_digest),
+            of("signature-input", signed.input),
+            of("signature", signed.signature),
+        ];
+        headers.into_iter().collect::<Option<_>>().ok_or_else(unfit)
     }
 
     /// How long a part of an answer may take.

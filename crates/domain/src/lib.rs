@@ -70,7 +70,8 @@ pub use request::CallRequest;
 pub use result_row::{RESULT_COLUMNS, result_row};
 pub use steering::{JobSteering, Paused, Steered};
 pub use store::{
-    Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, ReceiptLeaf, StoreError, WorkQueue,
+    Acceptance, Accepted, CancelReason, Cancelled, JobStore, JobView, NonceUse, ReceiptLeaf, StoreError,
+    WorkQueue,
 };
 pub use token::{ApiToken, NoToken, Scope, TokenSecret, TokenStore, to_the_minute};
 pub use trace::{SPANS, SpanId, TraceParent, TraceParentError};

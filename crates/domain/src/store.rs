@@ -23,12 +23,12 @@ pub trait JobStore: Send + Sync {
     /// that has its quota; it holds over all processes.
     async fn accept(&self, acceptance: Acceptance) -> Result<Accepted, StoreError>;
 
-    /// Whether a job that this key signed was accepted with this nonce. What is signed with it again can only find that job
-    /// or be refused; [`JobStore::accept`] alone decides.
+    /// What this key used this nonce for, if it did. What is signed with it again can only find that job or be refused;
+    /// [`JobStore::accept`] alone decides.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError>;
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError>;
 
     /// Ends a job: open executions become `cancelled`, leases in flight are lost, in one transaction (S7).
     ///
@@ -193,6 +193,15 @@ pub struct Acceptance {
     pub now: Timestamp,
 }
 
+/// What a key used a nonce for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NonceUse {
+    /// The first job with this nonce.
+    pub job: JobId,
+    /// SHA-256 of the bytes that made it, while the job is kept.
+    pub digest: Option<Sha256Digest>,
+}
+
 /// What acceptance did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
@@ -239,11 +248,16 @@ pub struct ReceiptLeaf {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Other bytes were accepted under this id.
-    #[error("job {0} exists with other content; give the job a new id")]
+    #[error(
+        "job {0} exists with other bytes; look at that one, which may be this same work, or give this one a new id"
+    )]
     Conflict(JobId),
-    /// The nonce was used before.
-    #[error("the nonce was used before; sign the job again with a new nonce")]
-    Replayed,
+    /// The nonce was used before, by this job.
+    #[error(
+        "the nonce was used before, by job {0}: look at that one first, which may be this same work under another id; \
+         only to run it once more sign the job again with a new nonce"
+    )]
+    Replayed(JobId),
     /// The signer's key leaks: one signature point over two messages.
     #[error("key_compromised: the key signed two different messages with the same point; revoke it")]
     KeyCompromised,

@@ -10,7 +10,7 @@ use axum::{
 };
 use beacon_domain::{JobId, StoreError};
 use beacon_scheduler::{AcceptError, PlanError};
-use beacon_spec::VerifyError;
+use beacon_spec::{Timestamp, VerifyError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tracing::error;
@@ -24,6 +24,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: String,
     message: String,
+    /// The job that stands in the way.
+    job: Option<JobId>,
     /// What tells programs what to do, such as `retry-after`.
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
@@ -45,17 +47,55 @@ struct ErrorDetail {
     message: String,
     /// The id of the request, also in the header `x-request-id` and in the server's log.
     request_id: String,
+    /// The job that stands in the way: of `job_exists`, `nonce_replayed` and `already_retried`; left out with other codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    job_id: Option<JobId>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), header: None }
+        Self { status, code: code.into(), message: message.into(), job: None, header: None }
     }
 
     /// With a header that tells programs what to do.
     pub(crate) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
         self
+    }
+
+    /// About a job that stands in the way.
+    pub(crate) fn about(mut self, job: JobId) -> Self {
+        self.job = Some(job);
+        self
+    }
+
+    /// The same refusal in other words.
+    pub(crate) fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// The same refusal, with what was asked for before its message.
+    pub(crate) fn of(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// A job that was not accepted now. When a quota is free again is told to programs too.
+    pub(crate) fn not_accepted(error: AcceptError, now: Timestamp) -> Self {
+        let frees_at = match &error {
+            AcceptError::Store(StoreError::OverQuota(exceeded)) => exceeded.frees_at,
+            _ => None,
+        };
+        let refusal = Self::from(error);
+        match frees_at {
+            // In whole seconds, and not a moment before.
+            Some(at) => {
+                refusal.with(header::RETRY_AFTER, &(at.duration_since(now).as_secs().max(0) + 1).to_string())
+            }
+            None => refusal,
+        }
     }
 
     pub(crate) fn no_job() -> Self {
@@ -68,10 +108,6 @@ impl ApiError {
 
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
-    }
-
-    pub(crate) fn is_too_many(&self) -> bool {
-        self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
     pub(crate) fn query(message: impl Into<String>) -> Self {
@@ -88,10 +124,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = ErrorDetail { code: self.code, message: self.message, request_id: current() };
+        let Self { status, code, message, job: job_id, header } = self;
+        let error = ErrorDetail { code, message, request_id: current(), job_id };
         let body = Json(ErrorBody { error });
-        let mut response = (self.status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
-        if let Some((name, value)) = self.header.map(|header| *header) {
+        let mut response = (status, [(header::CACHE_CONTROL, "no-store")], body).into_response();
+        if let Some((name, value)) = header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
@@ -115,8 +152,7 @@ impl From<PlanError> for ApiError {
     fn from(error: PlanError) -> Self {
         let (code, message) = match error {
             PlanError::Unserved { cells } => {
-                let remedy =
-                    "ask what /api/v1/models lists, or accept the cells with ?accept_unsupported=true";
+                let remedy = "ask what /api/v1/models lists, or leave the cells out with ?accept_unsupported=true, if you may steer the job";
                 ("unserved_cells", format!("no endpoint serves {cells}; {remedy}"))
             }
             PlanError::Empty => ("empty_plan", error.to_string()),
@@ -139,8 +175,12 @@ impl From<AcceptError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let (status, code) = match error {
-            StoreError::Conflict(_) => (StatusCode::CONFLICT, "job_exists"),
-            StoreError::Replayed => (StatusCode::CONFLICT, "nonce_replayed"),
+            StoreError::Conflict(job) => {
+                return Self::new(StatusCode::CONFLICT, "job_exists", error.to_string()).about(job);
+            }
+            StoreError::Replayed(job) => {
+                return Self::new(StatusCode::CONFLICT, "nonce_replayed", error.to_string()).about(job);
+            }
             StoreError::KeyCompromised => (StatusCode::FORBIDDEN, "key_compromised"),
             StoreError::UnknownJob(_) => return Self::no_job(),
             StoreError::Schema { .. } => {

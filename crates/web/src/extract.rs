@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use beacon_domain::{ExecutionId, JobId};
-use http::{StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -24,6 +24,13 @@ pub(crate) struct Asked<T>(pub(crate) T);
 
 /// A body of JSON, as the bytes that arrived.
 pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+/// A whole request with a body of JSON: who sent it may depend on what it is.
+pub(crate) struct Whole {
+    pub(crate) parts: Parts,
+    /// The bytes that arrived.
+    pub(crate) body: Bytes,
+}
 
 /// A body of JSON, read as the type that it must have.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -118,12 +125,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                // The rest names the parameter and what it takes.
-                Err(ApiError::query(
-                    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text),
-                ))
+                Err(ApiError::query(in_our_words(&text)))
             }
         }
+    }
+}
+
+/// What the reader of queries says, as this API says it. Its text names the parameter, and then what is wrong.
+fn in_our_words(text: &str) -> String {
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    if let Some((_, name)) = text.split_once("duplicate field ") {
+        return format!("{name} is there twice; send it once");
+    }
+    let Some((name, problem)) = text.split_once(": ") else { return text.to_owned() };
+    let after = |prefix: &str| problem.strip_prefix(prefix)?.split_once(", expected ");
+    if let Some((_, known)) = after("unknown field ") {
+        let known = known.trim_start_matches("one of ");
+        return format!("there is no parameter {name:?}; this route takes {known}");
+    }
+    if let Some((given, known)) = after("unknown variant ") {
+        return format!("{name} must be {known}, and is {given}");
+    }
+    match problem {
+        "provided string was not `true` or `false`" => format!("{name} must be `true` or `false`"),
+        _ => format!("{name} {problem}"),
     }
 }
 
@@ -131,16 +156,7 @@ impl FromRequest<Arc<App>> for JsonBytes {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let is_json = |value: &http::HeaderValue| value.to_str().is_ok_and(names_json);
-        if !request.headers().get(header::CONTENT_TYPE).is_none_or(is_json) {
-            let message = "send the body with `content-type: application/json`";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
-        }
-        if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            // RFC 9110, 8.4: what was signed are the bytes as they arrive.
-            let message = "send the body as it is, without `content-encoding`";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
-        }
+        is_json(request.headers())?;
         match Bytes::from_request(request, app).await {
             Ok(bytes) => Ok(Self(bytes)),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -151,6 +167,31 @@ impl FromRequest<Arc<App>> for JsonBytes {
             }
         }
     }
+}
+
+impl FromRequest<Arc<App>> for Whole {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let JsonBytes(body) = JsonBytes::from_request(Request::from_parts(parts.clone(), body), app).await?;
+        Ok(Self { parts, body })
+    }
+}
+
+/// Refuses a body that is said to be of another type than JSON, or compressed.
+pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    let refuse =
+        |message| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message));
+    let names_json = |value: &HeaderValue| value.to_str().is_ok_and(names_json);
+    if !headers.get(header::CONTENT_TYPE).is_none_or(names_json) {
+        return refuse("send the body with `content-type: application/json`");
+    }
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        // RFC 9110, 8.4: what was signed are the bytes as they arrive.
+        return refuse("send the body as it is, without `content-encoding`");
+    }
+    Ok(())
 }
 
 /// Whether a content type is JSON or a format in JSON.
@@ -167,7 +208,27 @@ pub(crate) fn too_large(limit: usize) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use super::{execution, names_json};
+    use super::{execution, in_our_words, names_json};
+
+    #[test]
+    fn what_is_wrong_with_a_query_is_told_without_the_words_of_a_library() {
+        for (theirs, ours) in [
+            (
+                "states: unknown field `states`, expected `state` or `name`",
+                "there is no parameter \"states\"; this route takes `state` or `name`",
+            ),
+            (
+                "state: unknown variant `odd`, expected one of `queued`, `running`",
+                "state must be one of `queued`, `running`, and is `odd`",
+            ),
+            ("limit: must be a whole number from 1 to 500", "limit must be a whole number from 1 to 500"),
+            ("all: provided string was not `true` or `false`", "all must be `true` or `false`"),
+            ("duplicate field `all`", "`all` is there twice; send it once"),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(in_our_words(&format!("Failed to deserialize query string: {theirs}")), ours);
+        }
+    }
 
     #[test]
     fn an_execution_has_one_name() {

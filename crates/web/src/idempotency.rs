@@ -14,10 +14,11 @@ use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::warn;
+use utoipa::IntoParams;
 
 use crate::{api::App, error::ApiError, request_id::current};
 
-const HEADER: &str = "idempotency-key";
+pub(crate) const KEY_HEADER: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long an answer is kept.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
@@ -26,6 +27,22 @@ const LONGEST: usize = 255;
 /// Between two looks for answers that are too old, and how many go at once.
 const EVERY: Duration = Duration::from_secs(600);
 const AT_ONCE: u32 = 1000;
+
+/// The header, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it exists for the document; the extractor reads the header")]
+pub(crate) struct RepeatKey {
+    /// Your own name of this request: sent again under it within a day, the request is answered as the first time, and does nothing.
+    #[param(
+        rename = "idempotency-key",
+        required = false,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[!-~]+$"
+    )]
+    key: String,
+}
 
 /// A request that may be repeated.
 pub(crate) struct Once {
@@ -71,7 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let target = format!("{} {}", parts.method, parts.uri);
-        let mut given = parts.headers.get_all(HEADER).iter();
+        let mut given = parts.headers.get_all(KEY_HEADER).iter();
         let Some(key) = given.next() else { return Ok(Self { key: None, target }) };
         let key = key.to_str().ok().filter(|key| {
             (1..=LONGEST).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
@@ -79,7 +96,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Once {
         match (key, given.next()) {
             (Some(key), None) => Ok(Self { key: Some(key.to_owned()), target }),
             _ => {
-                let message = format!("{HEADER} is one text of 1 to {LONGEST} printable ASCII characters");
+                let message =
+                    format!("{KEY_HEADER} is one text of 1 to {LONGEST} printable ASCII characters");
                 Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", message))
             }
         }

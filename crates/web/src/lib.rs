@@ -18,6 +18,7 @@ mod limits;
 mod metrics;
 mod openapi;
 mod page;
+mod refusals;
 mod request_id;
 mod router;
 mod routes;

@@ -1,6 +1,7 @@
 //! How much one answer holds.
 
 use http::StatusCode;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::error::ApiError;
 
@@ -15,13 +16,24 @@ pub(crate) const CELLS_AT_ONCE: u32 = 5_000;
 /// Records that are read at once for an export: each holds an answer.
 pub(crate) const RECORDS_AT_ONCE: u32 = 100;
 
-/// The rows that a caller asks for.
-pub(crate) fn rows(asked: Option<u32>) -> Result<u32, ApiError> {
-    match asked {
-        None => Ok(PAGE),
-        Some(rows @ 1..=MOST_ROWS) => Ok(rows),
-        Some(_) => Err(ApiError::query(format!("limit must be from 1 to {MOST_ROWS}"))),
+/// A whole number of the query within bounds; another text is refused with them, under the name of its parameter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Within<const LEAST: u32, const MOST: u32>(pub(crate) u32);
+
+/// How many rows a caller asks for.
+pub(crate) type Rows = Within<1, MOST_ROWS>;
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Within<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = plain::<u32>(&String::deserialize(deserializer)?);
+        let within = number.filter(|number| (LEAST..=MOST).contains(number)).map(Self);
+        within.ok_or_else(|| Error::custom(format_args!("must be a whole number from {LEAST} to {MOST}")))
     }
+}
+
+/// The rows that a caller asks for.
+pub(crate) fn rows(asked: Option<Rows>) -> u32 {
+    asked.map_or(PAGE, |Within(rows)| rows)
 }
 
 /// A cursor of one number, as a page gave it.

@@ -14,7 +14,7 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{api::App, error::ErrorBody, router::documented, shapes::JobProgress};
+use crate::{api::App, error::ErrorBody, refusals, router::documented, shapes::JobProgress};
 
 /// A signed job. The whole schema is put in its place when the document is made.
 #[derive(ToSchema)]
@@ -75,11 +75,8 @@ pub fn document() -> Value {
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
         let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
         parameters.into_iter().flatten().for_each(|parameter| leave_out_null(&mut parameter["schema"]));
-        operation["responses"]["default"] = json!({
-            "description": "An error, in the one envelope",
-            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
-        });
     }
+    refusals::tell(&mut document);
     document
 }
 

@@ -136,9 +136,14 @@ pub(crate) fn address(proxies: &[IpAddr], headers: &HeaderMap, extensions: &Exte
     address
 }
 
+/// Whether a path is never refused, however often it is asked.
+pub(crate) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
 /// Refuses an address that asks too often.
 pub(crate) async fn limit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if PROBES.contains(&request.uri().path()) {
+    if is_probe(request.uri().path()) {
         return next.run(request).await;
     }
     let address = address(&app.api.proxies, request.headers(), request.extensions());

@@ -16,6 +16,14 @@ pub(crate) struct Access {
     pub(crate) ca_file: Option<PathBuf>,
 }
 
+/// A key in the place of a token.
+#[derive(Debug, Clone, Group)]
+pub(crate) struct Signed {
+    /// Sign the request with this secret seed, that of the key which signed the job; no token is needed then
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub(crate) key: Option<PathBuf>,
+}
+
 /// A server in the place of a database.
 #[derive(Debug, Clone, Group)]
 pub(crate) struct MaybeServer {
@@ -47,9 +55,12 @@ pub(crate) struct Submit {
     pub(crate) job: PathBuf,
     #[command(flatten)]
     pub(crate) on: OnServer,
-    /// Accept cells that no endpoint serves, as `unsupported`
+    /// Accept cells that no endpoint serves, as `unsupported`; the server wants to know who decides that: a token of the
+    /// scope operate, or --key
     #[arg(long)]
     pub(crate) accept_unsupported: bool,
+    #[command(flatten)]
+    pub(crate) signed: Signed,
     /// Then watch it until it ends, as `beacon watch` does
     #[arg(long)]
     pub(crate) watch: bool,

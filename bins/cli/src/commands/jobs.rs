@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{failures, line, remote, steer};
 use crate::{
-    args::{self, OneJob},
+    args::{self, OneJob, Steer},
     database, server,
 };
 
@@ -76,8 +76,9 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
 }
 
 /// Cancels one job.
-pub(crate) async fn cancel(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
-    if let Some(server) = server::of(&command.on)? {
+pub(crate) async fn cancel(command: &Steer, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Steer { job: command, signed } = command;
+    if let Some(server) = server::to_steer(&command.on, signed)? {
         return remote::cancel(&server, &command.job, as_json).await;
     }
     let runtime = database::open(&command.database, Access::Shared).await?;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use beacon_boot::read_bounded;
+use beacon_client::authority;
 use beacon_domain::{Clock as _, SystemClock};
 use beacon_spec::{RequestParts, Sha256Digest, random_nonce, sign_request};
 use http::Uri;
@@ -43,34 +44,4 @@ pub(crate) fn run(command: &SignRequest, as_json: bool) -> anyhow::Result<ExitCo
     line(format_args!("signature-input: {}", headers.input))?;
     line(format_args!("signature: {}", headers.signature))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The host as clients send it: in lower case, without the scheme's own port.
-fn authority(url: &Uri) -> Option<String> {
-    let own = match url.scheme_str()? {
-        "http" => 80,
-        "https" => 443,
-        _ => return None,
-    };
-    let host = url.host()?.to_ascii_lowercase();
-    Some(match url.port_u16() {
-        Some(port) if port != own => format!("{host}:{port}"),
-        _ => host,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::authority;
-
-    #[test]
-    fn the_host_is_as_clients_send_it() {
-        let of = |url: &str| authority(&url.parse().unwrap());
-
-        assert_eq!(of("https://Beacon.Example:443/a").as_deref(), Some("beacon.example"));
-        assert_eq!(of("http://127.0.0.1:8080/a?b").as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(of("http://[::1]:80/").as_deref(), Some("[::1]"));
-        assert_eq!(of("/a"), None);
-        assert_eq!(of("ftp://host/a"), None);
-    }
 }

@@ -8,11 +8,12 @@ use beacon_spec::JobName;
 use serde_json::json;
 
 use super::{jobs::find, line};
-use crate::{args::OneJob, database, server};
+use crate::{args::Steer, database, server};
 
 /// Stops claims of one job.
-pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
-    if let Some(server) = server::of(&command.on)? {
+pub(crate) async fn pause(command: &Steer, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Steer { job: command, signed } = command;
+    if let Some(server) = server::to_steer(&command.on, signed)? {
         let job = server.find(&command.job).await?;
         return tell(job.id, &job.name, &server.client.pause(job.id).await?, as_json);
     }
@@ -24,8 +25,9 @@ pub(crate) async fn pause(command: &OneJob, as_json: bool) -> anyhow::Result<Exi
 }
 
 /// Lets one job go on.
-pub(crate) async fn resume(command: &OneJob, as_json: bool) -> anyhow::Result<ExitCode> {
-    if let Some(server) = server::of(&command.on)? {
+pub(crate) async fn resume(command: &Steer, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Steer { job: command, signed } = command;
+    if let Some(server) = server::to_steer(&command.on, signed)? {
         let job = server.find(&command.job).await?;
         return tell(job.id, &job.name, &server.client.resume(job.id).await?, as_json);
     }

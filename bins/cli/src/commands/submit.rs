@@ -12,7 +12,7 @@ use crate::{args, server, server::Server};
 /// Submits a job, and watches it if that was asked for.
 pub(crate) async fn submit(command: &args::Submit, as_json: bool) -> anyhow::Result<ExitCode> {
     let bytes = read_bounded(&command.job, MAX_SPEC_BYTES as u64)?;
-    let server = server::on(&command.on)?;
+    let server = server::on_signed(&command.on, &command.signed)?;
     let unserved = if command.accept_unsupported { Unserved::Accept } else { Unserved::Refuse };
     let submitted = server.client.submit(bytes, unserved).await?;
     tell(&server, &submitted, as_json)?;

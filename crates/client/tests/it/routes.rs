@@ -1,6 +1,8 @@
 //! Every route of the client against a served API.
 
-use beacon_client::{ClientError, Include, JobsQuery, ResultsFormat, Unserved};
+use std::sync::Arc;
+
+use beacon_client::{Client, ClientError, ClientOptions, Include, JobsQuery, ResultsFormat, Unserved};
 use beacon_domain::{DeliveryState, JobState};
 use beacon_spec::{RecordsCheck, Sha256Digest};
 use beacon_testkit::SpecBuilder;
@@ -26,7 +28,7 @@ async fn a_submission_is_answered_and_the_same_bytes_change_nothing() {
     let bytes = desk.signed(&SpecBuilder::new("once").regions(&["US", "EU"]));
 
     let first = client.submit(bytes.clone(), Unserved::Refuse).await.unwrap();
-    let again = client.submit(bytes, Unserved::Accept).await.unwrap();
+    let again = client.submit(bytes, Unserved::Refuse).await.unwrap();
     let other = desk.signed(&SpecBuilder::new("once").regions(&["US"]));
     let taken = client.submit(other, Unserved::Refuse).await.unwrap_err();
     let nothing = client.submit("<job>", Unserved::Refuse).await.unwrap_err();
@@ -34,8 +36,37 @@ async fn a_submission_is_answered_and_the_same_bytes_change_nothing() {
     assert_eq!((first.executions, first.idempotent, first.state), (2, false, JobState::Queued));
     assert_eq!((again.job_id, again.idempotent), (first.job_id, true));
     assert_eq!(code(&taken), (409, "job_exists"));
+    assert_eq!(taken.refusal().unwrap().job, Some(first.job_id));
     assert_eq!(code(&nothing), (400, "invalid_json"));
     assert!(!taken.may_pass() && !nothing.may_pass());
+}
+
+// A1
+#[tokio::test]
+async fn a_key_signs_what_steers_and_nothing_else_is_needed() {
+    let desk = Desk::new();
+    let served = Served::start(desk.router()).await;
+    let nobody = client(served.addr, None, &desk.clock);
+    let options = ClientOptions {
+        key: Some(beacon_testkit::test_key()),
+        ..ClientOptions::new(format!("http://{}", served.addr).parse().unwrap())
+    };
+    let signer = Client::new(options, Arc::new(desk.clock.clone())).unwrap();
+    let bytes = desk.signed(&SpecBuilder::new("partly").models(&["m", "unserved"]));
+
+    let refused = nobody.submit(bytes.clone(), Unserved::Accept).await.unwrap_err();
+    let accepted = signer.submit(bytes, Unserved::Accept).await.unwrap();
+    let job = accepted.job_id;
+    let paused = signer.pause(job).await.unwrap();
+    let resumed = signer.resume(job).await.unwrap();
+    let stranger = nobody.cancel(job).await.unwrap_err();
+    let cancelled = signer.cancel(job).await.unwrap();
+
+    assert_eq!(code(&refused), (401, "token_required"));
+    assert_eq!((accepted.executions, accepted.idempotent), (2, false));
+    assert_eq!((paused.paused.unwrap().by, resumed.changed), ("key test".to_owned(), true));
+    assert_eq!(code(&stranger), (401, "token_required"));
+    assert_eq!((cancelled.state, cancelled.cancelled_waiting), (JobState::Cancelled, 1));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf,
-    RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, NonceUse, Page, Parting, Progress, Reaped,
+    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use beacon_testkit::conformance::Store;
@@ -65,8 +65,8 @@ impl<S: Store> JobStore for Watched<S> {
         Ok(accepted)
     }
 
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
-        self.store.nonce_is_used(public_key, nonce).await
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
+        self.store.nonce_use(public_key, nonce).await
     }
 
     async fn cancel(

@@ -26,14 +26,17 @@ impl State {
             return Err(StoreError::Conflict(acceptance.job));
         }
         let nonce = spec.spec().nonce.clone().map(|nonce| (*spec.public_key(), nonce));
-        if acceptance.nonce_must_be_new && nonce.as_ref().is_some_and(|nonce| self.nonces.contains(nonce)) {
-            return Err(StoreError::Replayed);
+        let user = nonce.as_ref().and_then(|nonce| self.nonces.get(nonce));
+        if let Some(user) = user.filter(|_| acceptance.nonce_must_be_new) {
+            return Err(StoreError::Replayed(*user));
         }
         let cost_cap_micros = self.admit(&acceptance)?;
         let acceptance = Acceptance { cost_cap_micros, ..acceptance };
         self.points.insert(point, acceptance.spec.canonical_digest());
-        self.nonces.extend(nonce);
         let (id, now) = (acceptance.job, acceptance.now);
+        if let Some(nonce) = nonce {
+            self.nonces.entry(nonce).or_insert(id);
+        }
         let place = self.jobs.len();
         let job = job(acceptance);
         self.by_id.insert(id, place);

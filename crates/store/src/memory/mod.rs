@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    JobSummary, JobView, LeaseKey, Matrix, NonceUse, Page, Parting, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -75,8 +75,10 @@ impl JobStore for MemoryStore {
         self.write(|state| state.accept(acceptance))
     }
 
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
-        Ok(self.read().nonces.contains(&(public_key, nonce)))
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
+        let state = self.read();
+        let digest = |job| state.by_id.get(job).map(|place| state.jobs[*place].spec.digest());
+        Ok(state.nonces.get(&(public_key, nonce)).map(|job| NonceUse { job: *job, digest: digest(job) }))
     }
 
     async fn cancel(

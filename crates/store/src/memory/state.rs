@@ -1,6 +1,6 @@
 //! Everything the memory store holds, and the one place where an execution changes its state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use beacon_domain::{EndpointId, ExecutionId, ExecutionState, JobId, LeaseKey, StoreError, Topic};
 use beacon_spec::{Sha256Digest, Timestamp};
@@ -23,7 +23,8 @@ pub(super) struct State {
     pub(super) deadlines: BTreeSet<(Timestamp, usize)>,
     /// Ended jobs without a close.
     pub(super) unclosed: BTreeSet<usize>,
-    pub(super) nonces: HashSet<([u8; 32], String)>,
+    /// The first job of each nonce.
+    pub(super) nonces: HashMap<([u8; 32], String), JobId>,
     pub(super) points: HashMap<([u8; 32], [u8; 32]), Sha256Digest>,
     /// Millionths of a dollar by days since 1970 UTC.
     pub(super) spend: HashMap<i64, u64>,

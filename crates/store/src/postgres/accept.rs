@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beacon_domain::{Acceptance, Accepted, Batching, EndpointId, JobState, Plan, StoreError};
+use beacon_domain::{Acceptance, Accepted, Batching, EndpointId, JobState, NonceUse, Plan, StoreError};
 use beacon_spec::ModelId;
 use tokio_postgres::types::Type;
 
 use super::{
-    codec::{At, batching_name, digest, int, length, named, text},
+    codec::{At, batching_name, digest, int, job_id, length, maybe_digest, named, text},
     end::{head, settle},
     error::Fault,
     load::load_executions,
@@ -29,24 +29,27 @@ pub(crate) struct Accept<'a, const IS_SMALL: bool> {
     pub(crate) endpoints: &'a [(&'a EndpointId, i32)],
 }
 
-/// See [`beacon_domain::JobStore::nonce_is_used`].
-pub(crate) struct NonceIsUsed {
+/// See [`beacon_domain::JobStore::nonce_use`].
+pub(crate) struct UseOfNonce {
     pub(crate) public_key: [u8; 32],
     pub(crate) nonce: String,
 }
 
 #[async_trait]
-impl Work for NonceIsUsed {
-    type Output = bool;
-    const NAME: &'static str = "nonce_is_used";
+impl Work for UseOfNonce {
+    type Output = Option<NonceUse>;
+    const NAME: &'static str = "nonce_use";
     const KIND: Kind = Kind::Read;
     const REPLAYABLE: bool = true;
 
-    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<bool, Fault> {
-        const USED: &str = "-- accept::nonce_is_used
-            SELECT 1 FROM beacon.nonces WHERE public_key = $1 AND nonce = $2";
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Self::Output, Fault> {
+        const USED: &str = "-- accept::nonce_use
+            SELECT nonces.job, jobs.digest FROM beacon.nonces LEFT JOIN beacon.jobs ON jobs.id = nonces.job
+            WHERE public_key = $1 AND nonce = $2";
         let key = self.public_key.as_slice();
-        Ok(tx.maybe(USED, &[(&key, Type::BYTEA), (&self.nonce, Type::TEXT)]).await?.is_some())
+        let line = tx.maybe(USED, &[(&key, Type::BYTEA), (&self.nonce, Type::TEXT)]).await?;
+        let used = |line| Ok(NonceUse { job: job_id(&line, 0)?, digest: maybe_digest(&line, 1)? });
+        line.map(used).transpose()
     }
 }
 
@@ -148,7 +151,15 @@ impl<const IS_SMALL: bool> Accept<'_, IS_SMALL> {
             return Ok(());
         }
         // Who has just used it may have been this same job, sent twice at once: look again.
-        if self.present(tx).await?.is_some() { Err(Fault::Raced) } else { Err(StoreError::Replayed.into()) }
+        if self.present(tx).await?.is_some() {
+            return Err(Fault::Raced);
+        }
+        const USER: &str = "-- accept::user_of_nonce
+            SELECT job FROM beacon.nonces WHERE public_key = $1 AND nonce = $2";
+        let spec = &self.acceptance.spec;
+        let (key, nonce) = (spec.public_key().as_slice(), spec.spec().nonce.as_deref());
+        let user = tx.maybe(USER, &[(&key, Type::BYTEA), (&nonce, Type::TEXT)]).await?;
+        Err(StoreError::Replayed(job_id(&user.ok_or(Fault::Raced)?, 0)?).into())
     }
 
     /// Writes the job, its signed bytes, its questions and its batches; gives its number.

@@ -124,6 +124,12 @@ pub(crate) fn digest(line: &Line, column: usize) -> Result<Sha256Digest, Fault> 
     bytes.map(Sha256Digest::from_bytes).map_err(|error| line.unreadable(error))
 }
 
+/// A digest that may be missing.
+pub(crate) fn maybe_digest(line: &Line, column: usize) -> Result<Option<Sha256Digest>, Fault> {
+    let is_there = line.get::<Option<&[u8]>>(column)?.is_some();
+    is_there.then(|| digest(line, column)).transpose()
+}
+
 /// A JSON column.
 pub(crate) fn json<T: DeserializeOwned>(line: &Line, column: usize) -> Result<T, Fault> {
     serde_json::from_str(line.get(column)?).map_err(|error| line.unreadable(error))

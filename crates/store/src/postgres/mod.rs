@@ -47,8 +47,9 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     Clock, EndpointId, EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Outcome, Page, Parting, Progress, Reaped,
-    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups, WorkQueue,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, NonceUse, Outcome, Page, Parting, Progress,
+    Reaped, ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, Topic, Wakeups,
+    WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::task::JoinHandle;
@@ -177,8 +178,8 @@ impl JobStore for PostgresStore {
         Ok(accepted)
     }
 
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
-        self.core.connections.run(&accept::NonceIsUsed { public_key, nonce }).await
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
+        self.core.connections.run(&accept::UseOfNonce { public_key, nonce }).await
     }
 
     async fn cancel(

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use beacon_domain::{Acceptance, Accepted, Batching, EndpointId, JobState, Plan, StoreError};
-use beacon_spec::ModelId;
+use beacon_domain::{
+    Acceptance, Accepted, Batching, EndpointId, JobId, JobState, NonceUse, Plan, StoreError,
+};
+use beacon_spec::{ModelId, Sha256Digest};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -11,15 +13,21 @@ use super::{
     writer::{Fault, Writer},
 };
 
-/// See [`beacon_domain::JobStore::nonce_is_used`].
-pub(super) fn nonce_is_used(
+/// See [`beacon_domain::JobStore::nonce_use`].
+pub(super) fn nonce_use(
     connection: &Connection,
     public_key: &[u8; 32],
     nonce: &str,
-) -> Result<bool, Fault> {
-    const USED: &str = "-- accept::nonce_is_used
-        SELECT 1 FROM nonces WHERE public_key = ?1 AND nonce = ?2";
-    Ok(connection.prepare_cached(USED)?.exists(params![public_key, nonce])?)
+) -> Result<Option<NonceUse>, Fault> {
+    const USED: &str = "-- accept::nonce_use
+        SELECT nonces.job, jobs.digest FROM nonces LEFT JOIN jobs ON jobs.id = nonces.job
+        WHERE public_key = ?1 AND nonce = ?2";
+    let mut query = connection.prepare_cached(USED)?;
+    let used = query.query_row(params![public_key, nonce], |row| {
+        let digest = row.get::<_, Option<[u8; 32]>>(1)?.map(Sha256Digest::from_bytes);
+        Ok(NonceUse { job: JobId::from_bytes(row.get(0)?), digest })
+    });
+    Ok(used.optional()?)
 }
 
 impl Writer {
@@ -90,10 +98,11 @@ impl Writer {
         let Some(nonce) = &acceptance.spec.spec().nonce else { return Ok(()) };
         let mut insert = self.connection.prepare_cached(KEEP)?;
         let new = insert.execute(params![acceptance.spec.public_key(), nonce, acceptance.job.as_bytes()])?;
-        if new == 0 && acceptance.nonce_must_be_new {
-            return Err(StoreError::Replayed.into());
+        if new > 0 || !acceptance.nonce_must_be_new {
+            return Ok(());
         }
-        Ok(())
+        let used = nonce_use(&self.connection, acceptance.spec.public_key(), nonce)?;
+        Err(StoreError::Replayed(used.map_or(acceptance.job, |used| used.job)).into())
     }
 
     fn insert_job(

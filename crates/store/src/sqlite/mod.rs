@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, BatchView, Board, CancelReason, Cancelled, CellFilter, CellView, Claim, Claimed,
     EndpointLatency, EndpointStatus, ExecutionLine, ExecutionRecord, Failure, JobFilter, JobId, JobStore,
-    JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf, RecordReport,
-    Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
+    JobSummary, JobView, LeaseKey, Matrix, NonceUse, Page, Parting, Progress, Reaped, ReceiptLeaf,
+    RecordReport, Recording, Renewed, ResumeToken, StoreError, Wakeups, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 
@@ -91,8 +91,8 @@ impl JobStore for SqliteStore {
         self.threads.write(Durability::Disk, move |writer| writer.accept(&acceptance)).await
     }
 
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
-        self.threads.read(move |connection| accept::nonce_is_used(connection, &public_key, &nonce)).await
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
+        self.threads.read(move |connection| accept::nonce_use(connection, &public_key, &nonce)).await
     }
 
     async fn cancel(

@@ -50,7 +50,7 @@ async fn ended_jobs_go_and_their_nonces_stay() {
     let told = [store.deliveries(jobs[0], None, 9).await, store.deliveries(jobs[1], None, 9).await];
     assert_eq!(told.map(|told| told.unwrap().len()), [0, 1], "deliveries go with their job");
     let again = store.accept(submit("old")).await;
-    assert!(matches!(again, Err(StoreError::Replayed)), "{again:?}");
+    assert!(matches!(again, Err(StoreError::Replayed(_))), "{again:?}");
     let rows = "SELECT count(*) FROM beacon.executions";
     assert_eq!(plain(&options).await.query_one(rows, &[]).await.unwrap().get::<_, i64>(0), 20);
 }

@@ -1,6 +1,6 @@
 //! Acceptance.
 
-use beacon_domain::{Accepted, Batching, ExecutionState, JobFilter, JobId, JobState, StoreError};
+use beacon_domain::{Accepted, Batching, ExecutionState, JobFilter, JobId, JobState, NonceUse, StoreError};
 
 use super::{Scene, Store};
 use crate::SpecBuilder;
@@ -48,7 +48,8 @@ pub async fn other_bytes_under_the_same_id_are_a_conflict<S: Store>(scene: Scene
 
 /// P4: a nonce is used once per key, and a refusal leaves nothing behind.
 pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene<S>) {
-    scene.accept(SpecBuilder::new("first").nonce("n").verified(), Batching::Question).await;
+    let spec = SpecBuilder::new("first").nonce("n").verified();
+    let (digest, first) = (spec.digest(), scene.accept(spec, Batching::Question).await);
     let second = SpecBuilder::new("second").nonce("n");
     let submit = async |spec: &SpecBuilder| {
         let mut acceptance = scene.acceptance(spec.verified(), Batching::Question);
@@ -60,15 +61,16 @@ pub async fn a_used_nonce_is_refused_where_it_must_be_new<S: Store>(scene: Scene
     let relabelled = submit(&second.clone().key("renamed", 0x42, 1)).await;
     let used = async |nonce: &str| {
         let public_key = *second.verified().public_key();
-        scene.store.nonce_is_used(public_key, nonce.to_owned()).await.unwrap()
+        scene.store.nonce_use(public_key, nonce.to_owned()).await.unwrap()
     };
     let by_another_key = *second.clone().key("other", 1, 1).verified().public_key();
-    assert_eq!((used("n").await, used("m").await), (true, false));
-    assert!(!scene.store.nonce_is_used(by_another_key, "n".to_owned()).await.unwrap());
+    let by_first = NonceUse { job: first, digest: Some(digest) };
+    assert_eq!((used("n").await, used("m").await), (Some(by_first), None));
+    assert!(scene.store.nonce_use(by_another_key, "n".to_owned()).await.unwrap().is_none());
     let of_another_key = submit(&second.clone().key("other", 1, 1)).await;
 
-    assert!(matches!(refused, Err(StoreError::Replayed)), "{refused:?}");
-    assert!(matches!(relabelled, Err(StoreError::Replayed)), "{relabelled:?}");
+    assert!(matches!(refused, Err(StoreError::Replayed(job)) if job == first), "{refused:?}");
+    assert!(matches!(relabelled, Err(StoreError::Replayed(job)) if job == first), "{relabelled:?}");
     assert!(matches!(of_another_key, Ok(Accepted::New(_))), "{of_another_key:?}");
     let page = scene.store.jobs(JobFilter::default()).await.unwrap();
     assert_eq!(page.items.len(), 2, "the refused job is not there");

@@ -5,8 +5,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use beacon_domain::{
     Acceptance, Accepted, CancelReason, Cancelled, Claim, Claimed, ExecutionRecord, Failure, JobFilter,
-    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, Page, Parting, Progress, Reaped, ReceiptLeaf,
-    RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
+    JobId, JobStore, JobSummary, JobView, LeaseKey, Matrix, NonceUse, Page, Parting, Progress, Reaped,
+    ReceiptLeaf, RecordReport, Recording, Renewed, ResumeToken, StoreError, WorkQueue,
 };
 use beacon_spec::{Close, Timestamp};
 use tokio::time::{Instant, sleep};
@@ -111,8 +111,8 @@ impl<S: Store + 'static> JobStore for FaultyStore<S> {
         self.once(|store| async move { store.accept(acceptance).await }).await
     }
 
-    async fn nonce_is_used(&self, public_key: [u8; 32], nonce: String) -> Result<bool, StoreError> {
-        self.once(|store| async move { store.nonce_is_used(public_key, nonce).await }).await
+    async fn nonce_use(&self, public_key: [u8; 32], nonce: String) -> Result<Option<NonceUse>, StoreError> {
+        self.once(|store| async move { store.nonce_use(public_key, nonce).await }).await
     }
 
     async fn cancel(

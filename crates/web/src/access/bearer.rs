@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,32 +15,67 @@ use crate::{api::App, error::ApiError, throttle::address};
 
 /// For how long a token that was revoked elsewhere may still be taken.
 const REMEMBERED: Duration = Duration::from_secs(5);
-/// The most tokens that are remembered.
+/// The most tokens that are remembered; those that are not in use go first.
 const MOST: usize = 1024;
 
-/// Tokens that the store knew a moment ago. Wrong ones are not remembered: guessing takes no memory.
+/// Tokens that the store knew. Wrong ones are not remembered: guessing takes no memory.
 #[derive(Default)]
-pub(crate) struct TokenCache(Mutex<HashMap<Sha256Digest, (ApiToken, Monotonic)>>);
+pub(crate) struct TokenCache(Mutex<HashMap<Sha256Digest, Seen>>);
+
+/// A token that was good when it was looked up last.
+struct Seen {
+    token: ApiToken,
+    /// When that was; nothing if it must be looked up again at once.
+    at: Option<Monotonic>,
+}
+
+impl Seen {
+    fn is_fresh(&self, now: Monotonic) -> bool {
+        self.at.is_some_and(|at| now.since(at) < REMEMBERED)
+    }
+}
+
+/// What is known of a token without asking the store.
+enum Known {
+    /// The store knew it a moment ago.
+    Good(Box<ApiToken>),
+    /// It was good once, so it is no guess. Whether it still is, the store says.
+    Once,
+    /// Nobody has seen it, or it turned out to be none.
+    Nothing,
+}
 
 impl TokenCache {
-    fn find(&self, hash: Sha256Digest, now: Monotonic) -> Option<ApiToken> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&hash).filter(|(_, at)| now.since(*at) < REMEMBERED).map(|(token, _)| token.clone())
+    fn find(&self, hash: Sha256Digest, now: Monotonic) -> Known {
+        match self.seen().get(&hash) {
+            Some(seen) if seen.is_fresh(now) => Known::Good(Box::new(seen.token.clone())),
+            Some(_) => Known::Once,
+            None => Known::Nothing,
+        }
     }
 
-    fn remember(&self, token: ApiToken, now: Monotonic) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What the store said of a token just now.
+    fn learn(&self, hash: Sha256Digest, found: Option<&ApiToken>, now: Monotonic) {
+        let mut known = self.seen();
+        let Some(token) = found else {
+            known.remove(&hash);
+            return;
+        };
         if known.len() >= MOST {
-            known.retain(|_, (_, at)| now.since(*at) < REMEMBERED);
+            known.retain(|_, seen| seen.is_fresh(now));
         }
         if known.len() < MOST {
-            known.insert(token.hash, (token, now));
+            known.insert(hash, Seen { token: token.clone(), at: Some(now) });
         }
     }
 
-    /// Forgets them all, because one was revoked here.
-    pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Has them all looked up again, because one was revoked here.
+    pub(crate) fn doubt(&self) {
+        self.seen().values_mut().for_each(|seen| seen.at = None);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<Sha256Digest, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,22 +111,8 @@ pub(super) async fn scoped(
     if app.api.operator.as_ref().is_some_and(|operator| operator.is(shown)) {
         return Ok((Caller::Operator, Scope::Admin));
     }
-    let hash = Sha256Digest::of(shown.as_bytes());
-    let (now, monotonic) = (app.api.clock.now(), app.api.clock.monotonic());
-    let token = match app.tokens.find(hash, monotonic) {
-        Some(token) => token,
-        None => {
-            // Counted before anybody looks, so that a guess costs the store nothing beyond the rate.
-            app.throttle.lookup(address(&app.api.proxies, headers, extensions))?;
-            let found = match shown.parse::<TokenSecret>() {
-                Ok(_) => app.api.operations.find_token(hash, now).await?,
-                Err(_) => None,
-            };
-            let token = found.ok_or_else(wrong)?;
-            app.tokens.remember(token.clone(), monotonic);
-            token
-        }
-    };
+    let token = known(app, headers, extensions, shown).await?;
+    let now = app.api.clock.now();
     if !token.allows(Scope::Read, now) {
         return Err(wrong());
     }
@@ -100,6 +121,31 @@ pub(super) async fn scoped(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "scope_too_narrow", message));
     }
     Ok((Caller::Token(token.id), token.scope))
+}
+
+/// The token of the store that is shown.
+async fn known(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    shown: &str,
+) -> Result<ApiToken, ApiError> {
+    let hash = Sha256Digest::of(shown.as_bytes());
+    let (now, monotonic) = (app.api.clock.now(), app.api.clock.monotonic());
+    match app.tokens.find(hash, monotonic) {
+        Known::Good(token) => return Ok(*token),
+        // Whoever guesses from its address locks it out of nothing.
+        Known::Once => {}
+        // Counted before anybody looks, so that a guess costs the store nothing beyond the rate.
+        Known::Nothing => app.throttle.lookup(address(&app.api.proxies, headers, extensions))?,
+    }
+    let found = match shown.parse::<TokenSecret>() {
+        Ok(_) => app.api.operations.find_token(hash, now).await?,
+        Err(_) => None,
+    };
+    let good = found.filter(|token| token.allows(Scope::Read, now));
+    app.tokens.learn(hash, good.as_ref(), monotonic);
+    good.ok_or_else(wrong)
 }
 
 /// One answer for tokens that are unknown, expired or revoked.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 
 use super::{bearer::bearer, signed};
-use crate::{api::App, error::ApiError, request_id::current};
+use crate::{api::App, error::ApiError, extract::is_json, request_id::current};
 
 /// Somebody with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,13 +65,29 @@ impl Steerer {
     /// The job, if it is there and the caller may steer it.
     pub(crate) async fn job(&self, app: &App, job: JobId) -> Result<JobSummary, ApiError> {
         let job = app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;
+        self.may_steer(&job.key)?;
+        Ok(job)
+    }
+
+    /// Refuses a key that is not the one of the job.
+    pub(crate) fn may_steer(&self, key_of_job: &KeyId) -> Result<(), ApiError> {
         match &self.caller {
-            Caller::Key(kid) if *kid != job.key => {
-                let message = "the job was submitted by another key; sign with that one, or use a token";
+            Caller::Key(kid) if kid != key_of_job => {
+                let message = "another key signed the job; sign the request with that one, or use a token";
                 Err(ApiError::new(StatusCode::FORBIDDEN, "not_your_job", message))
             }
-            _ => Ok(job),
+            _ => Ok(()),
         }
+    }
+
+    /// Whoever sent this request, by its token or by its signature over it.
+    pub(crate) async fn of(app: &App, parts: &Parts, body: Bytes) -> Result<Self, ApiError> {
+        let caller = if signed::is_signed(&parts.headers) {
+            signed::signer(app, parts, &body).await?
+        } else {
+            bearer(app, &parts.headers, &parts.extensions, Scope::Operate).await?
+        };
+        Ok(Self { caller, body })
     }
 }
 
@@ -88,12 +104,10 @@ impl FromRequest<Arc<App>> for Steerer {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let is_signed = signed::is_signed(&parts.headers);
-        if !is_signed {
-            let caller = bearer(app, &parts.headers, &parts.extensions, Scope::Operate).await?;
-            return Ok(Self { caller, body: signed::small(body).await? });
-        }
         let body = signed::small(body).await?;
-        Ok(Self { caller: signed::signer(app, &parts, &body).await?, body })
+        if !body.is_empty() {
+            is_json(&parts.headers)?;
+        }
+        Self::of(app, &parts, body).await
     }
 }

@@ -7,4 +7,4 @@ mod signed;
 
 pub(crate) use bearer::TokenCache;
 pub(crate) use caller::{Admin, Caller, Steerer};
-pub(crate) use read::{Reader, guard};
+pub(crate) use read::{Reader, guard, is_open};

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use beacon_domain::{IdempotencyAsk, IdempotencyKey, Idempotent};
-use beacon_spec::{RequestParts, RequestSignature, Sha256Digest, VerifyError};
+use beacon_spec::{RequestParts, RequestSignature, Sha256Digest, Trust, VerifyError};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
@@ -51,13 +51,20 @@ pub(super) async fn signer(app: &App, parts: &Parts, body: &[u8]) -> Result<Call
     Ok(Caller::Key(key.kid))
 }
 
+/// What is wrong with the signature of a request, where the words are those of a job's.
 fn refused(error: VerifyError) -> ApiError {
-    if !matches!(error, VerifyError::SignatureMismatch) {
-        return error.into();
-    }
-    let message = "the signature is not that of this request: its method, host with port, path, query and body are signed, \
-                   and a proxy must pass `host` on as it came";
-    ApiError::new(StatusCode::FORBIDDEN, error.code(), message)
+    let message = match error {
+        VerifyError::SignatureMismatch => {
+            "the signature is not that of this request: its method, host with port, path, query and body are signed, \
+             and a proxy must pass `host` on as it came"
+        }
+        VerifyError::TooOld => "the signature is too old; sign the request again",
+        VerifyError::Trust(Trust::Revoked) => {
+            "the signing key is revoked; sign the request with another key, or use a token"
+        }
+        other => return other.into(),
+    };
+    ApiError::from(error).saying(message)
 }
 
 /// A header that is there once. A second one could be what somebody else reads.

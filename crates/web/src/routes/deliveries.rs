@@ -11,7 +11,7 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{Asked, JobPath},
-    limits,
+    limits::{self, Rows},
     shapes::{Deliveries, names},
 };
 
@@ -24,8 +24,8 @@ pub(crate) struct DeliveriesQuery {
     #[param(pattern = "^msg_[0-9a-z_]{1,80}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// What was, or is to be, told of a job by webhooks, in the order in which it happened
@@ -40,7 +40,7 @@ pub(crate) async fn of_job(
     reader: Reader,
     Asked(query): Asked<DeliveriesQuery>,
 ) -> Result<Json<Deliveries>, ApiError> {
-    let (after, limit) = (limits::delivery_cursor(query.cursor)?, limits::rows(query.limit)?);
+    let (after, limit) = (limits::delivery_cursor(query.cursor)?, limits::rows(query.limit));
     app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;
     // One more says whether there is a next page.
     let deliveries = app.api.operations.deliveries(job, after, limit + 1).await?;

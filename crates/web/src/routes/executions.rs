@@ -13,7 +13,7 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{Asked, ExecutionPath, JobPath},
-    limits,
+    limits::{self, Rows},
     shapes::{Executions, Record, names},
 };
 
@@ -38,8 +38,8 @@ pub(crate) struct OfJobQuery {
     #[param(pattern = "^[0-9]{1,9}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// Which page of all executions.
@@ -51,8 +51,8 @@ pub(crate) struct RecentQuery {
     #[param(pattern = "^[0-9]{1,18}-[0-9]{1,9}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// Executions of a job in the order of the plan
@@ -65,7 +65,7 @@ pub(crate) async fn of_job(
     Asked(query): Asked<OfJobQuery>,
 ) -> Result<Json<Executions>, ApiError> {
     let after = limits::cursor(query.cursor.as_deref())?;
-    let limit = limits::rows(query.limit)?;
+    let limit = limits::rows(query.limit);
     let region = query.region.map(|region| region.parse::<Region>()).transpose();
     let region = region.map_err(|error| ApiError::query(error.to_string()))?;
     let (question, model) =
@@ -88,7 +88,7 @@ pub(crate) async fn recent(
     State(app): State<Arc<App>>,
     Asked(query): Asked<RecentQuery>,
 ) -> Result<Json<Executions>, ApiError> {
-    let (cursor, limit) = (limits::pair_cursor(query.cursor)?, limits::rows(query.limit)?);
+    let (cursor, limit) = (limits::pair_cursor(query.cursor)?, limits::rows(query.limit));
     Ok(Json(app.api.board.recent(cursor, limit).await?.into()))
 }
 

@@ -13,7 +13,7 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{Asked, JobPath},
-    limits,
+    limits::{self, Rows},
     shapes::{Execution, Explanation, Waiting, names},
 };
 
@@ -26,8 +26,8 @@ pub(crate) struct ExplainQuery {
     #[param(pattern = "^[0-9]{1,9}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// Every waiting execution of a job, with why it waits
@@ -42,7 +42,7 @@ pub(crate) async fn explain(
     let filter = CellFilter {
         states: vec![ExecutionState::Blocked, ExecutionState::Queued],
         after: limits::cursor(query.cursor.as_deref())?,
-        limit: limits::rows(query.limit)?,
+        limit: limits::rows(query.limit),
         ..CellFilter::default()
     };
     let summary = app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;

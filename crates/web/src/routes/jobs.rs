@@ -14,7 +14,7 @@ use crate::{
     error::ApiError,
     etag,
     extract::{Asked, JobPath},
-    limits,
+    limits::{self, Rows, Within},
     shapes::{Batch, Execution, Job, JobAnswer, Jobs, names},
 };
 
@@ -34,8 +34,8 @@ pub(crate) struct ListQuery {
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// What to show beside the job.
@@ -48,11 +48,11 @@ pub(crate) struct ShowQuery {
     #[param(pattern = "^(executions|all|endpoints|failures)(,(executions|all|endpoints|failures))*$")]
     include: Option<String>,
     /// The most executions that are included.
-    #[param(minimum = 1, maximum = 500, default = 20)]
-    exec_limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 20)]
+    exec_limit: Option<Rows>,
     /// How many executions of the plan are left out before.
-    #[param(minimum = 0, maximum = 100000000)]
-    exec_offset: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 100000000)]
+    exec_offset: Option<Within<0, LONGEST_PLAN>>,
 }
 
 /// Executions that are included when the caller does not say.
@@ -68,7 +68,7 @@ pub(crate) async fn list(
     Asked(query): Asked<ListQuery>,
 ) -> Result<Json<Jobs>, ApiError> {
     let before: Option<i64> = limits::cursor(query.cursor.as_deref())?;
-    let limit = limits::rows(query.limit)?;
+    let limit = limits::rows(query.limit);
     // What can be no name or key is nobody's.
     let (name, key) = (query.name.map(JobName::new).transpose(), query.key.map(KeyId::new).transpose());
     let (Ok(name), Ok(key)) = (name, key) else { return Ok(Json(Jobs::none())) };
@@ -92,7 +92,7 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     let api = &app.api;
     let include = Include::parse(query.include.as_deref())?;
-    let page = query.page()?;
+    let page = query.page();
     let job = api.view.job(id).await?.ok_or_else(ApiError::no_job)?;
     let batches = api.board.batches(id).await?.into_iter().map(Batch::from).collect();
     let mut answer = JobAnswer {
@@ -128,12 +128,9 @@ async fn executions(
 
 impl ShowQuery {
     /// How many executions are left out, and how many follow.
-    fn page(&self) -> Result<(u32, u32), ApiError> {
-        let offset = self.exec_offset.unwrap_or(0);
-        if offset > LONGEST_PLAN {
-            return Err(ApiError::query(format!("exec_offset must be at most {LONGEST_PLAN}")));
-        }
-        Ok((offset, limits::rows(self.exec_limit.or(Some(INCLUDED)))?))
+    fn page(&self) -> (u32, u32) {
+        let offset = self.exec_offset.map_or(0, |Within(offset)| offset);
+        (offset, self.exec_limit.map_or(INCLUDED, |Within(rows)| rows))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{ExecutionPath, JobPath},
-    idempotency::{Done, Once},
+    idempotency::{Done, Once, RepeatKey},
     limits::CELLS_AT_ONCE,
     request_id,
     shapes::{Links, names},
@@ -58,7 +58,7 @@ const TRIES: u32 = 8;
 ///
 /// The bytes that were signed are verified again, except for their age; a key that was revoked meanwhile is refused.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/retry-failed", tag = "jobs", operation_id = "retry_failed",
-    params(("id" = inline(names::JobId), Path, description = "The job")),
+    params(("id" = inline(names::JobId), Path, description = "The job"), RepeatKey),
     security(("token" = []), ("signature" = [])),
     responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
 pub(crate) async fn failed(
@@ -76,7 +76,7 @@ pub(crate) async fn failed(
 /// Once: who asks again is told the job that tries it, and retries that one if it has failed too.
 #[utoipa::path(post, path = "/api/v1/executions/{id}/retry", tag = "executions",
     operation_id = "retry_execution",
-    params(("id" = inline(names::ExecutionId), Path, description = "The execution")),
+    params(("id" = inline(names::ExecutionId), Path, description = "The execution"), RepeatKey),
     security(("token" = []), ("signature" = [])),
     responses((status = 202, description = "The new job", body = Retry, headers(("location" = String)))))]
 pub(crate) async fn one(
@@ -203,7 +203,8 @@ async fn submitted(
     let (weight, executions) = (spec.weight(), plan.executions.len());
     let submission = Submission { generation, retry_of: Some(job.id), weight, nonce_must_be_new: false };
     let desk = Desk { clock: api.clock.as_ref(), jobs: api.jobs.as_ref(), job_limit: api.limits.job };
-    let submitted = desk.submit(&api.catalog, (spec, plan), submission).await?;
+    let submitted = desk.submit(&api.catalog, (spec, plan), submission).await;
+    let submitted = submitted.map_err(|error| ApiError::not_accepted(error, api.clock.now()))?;
     let Taken::New(id) = submitted.accepted else { return Ok(None) };
     request_id::made(id);
     Ok(Some(Retry {
@@ -260,6 +261,7 @@ const fn has_failed(state: ExecutionState) -> bool {
 
 fn retried(by: JobId) -> ApiError {
     conflict("already_retried", format!("job {by} tries it again; look at that one, or retry that one"))
+        .about(by)
 }
 
 fn conflict(code: &str, message: impl Into<String>) -> ApiError {

@@ -76,21 +76,48 @@ async fn a_wrong_or_expired_token_is_refused_by_open_reads_too() {
 
 // A7
 #[tokio::test]
-async fn who_guesses_tokens_keeps_nobody_from_open_reads() {
+async fn who_guesses_tokens_locks_out_none_that_was_good_and_is_never_read_as_nobody() {
     let rates = beacon_web::Rates { lookups_per_minute: 2, ..Default::default() };
-    let [open, closed] = [false, true]
-        .map(|needed| Desk::with(|api| (api.rates, api.require_token_to_read) = (rates, needed)));
-    for desk in [&open, &closed] {
-        for n in 0..2 {
-            let guess = desk.ask("GET", "/api/v1/jobs", &format!("guess {n}"), "").await;
-            assert_eq!(guess.refusal(), (401, "wrong_token"));
+    for needed in [false, true] {
+        let desk = Desk::with(|api| (api.rates, api.require_token_to_read) = (rates, needed));
+        let jobs = async |token: &str| desk.ask("GET", "/api/v1/jobs", token, "").await;
+        let [seen, unseen] = [desk.token(Scope::Read).await, desk.token(Scope::Operate).await];
+
+        assert_eq!(jobs(seen.reveal()).await.status, 200);
+        assert_eq!(jobs("guess").await.refusal(), (401, "wrong_token"));
+        for token in ["guess", "another", unseen.reveal()] {
+            let refused = jobs(token).await;
+            assert_eq!(
+                (refused.refusal(), refused.header("retry-after")),
+                ((429, "too_many_requests"), "31")
+            );
         }
+        // It is looked up again, and counts no more.
+        desk.clock.advance(Duration::from_secs(5));
+        assert_eq!(jobs(seen.reveal()).await.status, 200);
+        assert_eq!(desk.get("/api/v1/jobs").await.status.as_u16(), if needed { 401 } else { 200 });
+
+        desk.operations.revoke_token(seen.id().to_owned(), desk.now()).await.unwrap();
+        desk.clock.advance(Duration::from_secs(5));
+        assert_eq!(jobs(seen.reveal()).await.refusal(), (401, "wrong_token"));
+        assert_eq!(jobs(seen.reveal()).await.status, 429, "now it is a guess as any other");
     }
+}
 
-    let read = [open.token(Scope::Read).await, closed.token(Scope::Read).await];
+// A7: what is revoked here does not make guesses of all other tokens.
+#[tokio::test]
+async fn a_revocation_leaves_other_tokens_known() {
+    let rates = beacon_web::Rates { lookups_per_minute: 1, ..Default::default() };
+    let desk = Desk::with(|api| api.rates = rates);
+    let [read, operate] = [desk.token(Scope::Read).await, desk.token(Scope::Operate).await];
+    let jobs = async |token: &str| desk.ask("GET", "/api/v1/jobs", token, "").await;
+    assert_eq!(jobs(read.reveal()).await.status, 200);
 
-    assert_eq!(open.ask("GET", "/api/v1/jobs", read[0].reveal(), "").await.status, 200);
-    assert_eq!(closed.ask("GET", "/api/v1/jobs", read[1].reveal(), "").await.status, 429);
+    let revoke = format!("/api/v1/admin/tokens/{}", operate.id());
+    assert_eq!(desk.ask("DELETE", &revoke, TOKEN, "").await.status, 204);
+
+    assert_eq!(jobs(read.reveal()).await.status, 200);
+    assert_eq!(jobs(operate.reveal()).await.status, 429);
 }
 
 // A1
@@ -103,7 +130,12 @@ async fn a_token_that_would_be_expired_at_once_is_not_made() {
     };
 
     assert_eq!(make(desk.now().to_string()).await.refusal(), (400, "invalid_field:expires_at"));
-    assert_eq!(make("2020-01-01T00:00:00Z".to_owned()).await.refusal(), (400, "invalid_field:expires_at"));
+    for never in ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "+010000-01-01T00:00:00Z", "soon"] {
+        let refused = make(never.to_owned()).await;
+        assert_eq!(refused.refusal(), (400, "invalid_field:expires_at"), "{never}");
+        let message = refused.body["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("expires_at ") && message.contains("leave it out"), "{message}");
+    }
     assert_eq!(make((desk.now() + Duration::from_secs(1)).to_string()).await.status, 201);
     let tokens = desk.ask("GET", "/api/v1/admin/tokens", TOKEN, "").await;
     assert_eq!(tokens.body["tokens"].as_array().unwrap().len(), 1);
@@ -159,6 +191,39 @@ async fn a_key_steers_what_it_submitted_and_each_signature_once() {
     assert_eq!(stranger.refusal(), (403, "trust_violation:unknown"));
     assert_eq!(elsewhere.refusal(), (403, "signature_mismatch"));
     assert_eq!(with_body.refusal(), (403, "signature_mismatch"));
+}
+
+#[tokio::test]
+async fn a_signed_request_is_told_what_is_wrong_with_the_request() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("mine")).await;
+    let path = format!("/api/v1/jobs/{job}/pause");
+    let old = desk.sign(http::Request::post(&path), &test_key(), &path, "n-1");
+    desk.clock.advance(Duration::from_secs(601));
+
+    let old = desk.send(old.body(axum::body::Body::empty()).unwrap()).await;
+
+    assert_eq!(old.refusal(), (400, "timestamp_invalid:too_old"));
+    assert_eq!(old.body["error"]["message"], "the signature is too old; sign the request again");
+}
+
+#[tokio::test]
+async fn what_steers_takes_no_body_of_another_type() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("mine")).await;
+    let send = async |deed: &str, body: &'static str| {
+        let request = http::Request::post(format!("/api/v1/{deed}")).header("content-type", "text/plain");
+        let request = request.header("authorization", format!("Bearer {TOKEN}"));
+        desk.send(request.body(axum::body::Body::from(body)).unwrap()).await
+    };
+
+    for deed in ["pause", "resume", "cancel", "retry-failed"] {
+        let answer = send(&format!("jobs/{job}/{deed}"), "now").await;
+        assert_eq!(answer.refusal(), (415, "unsupported_media_type"), "{deed}");
+    }
+    let retry = send(&format!("executions/{job}-0/retry"), "now").await;
+    assert_eq!(retry.refusal(), (415, "unsupported_media_type"));
+    assert_eq!(send(&format!("jobs/{job}/pause"), "").await.status, 200, "there is no body");
 }
 
 // A1

@@ -53,6 +53,10 @@ async fn a_key_that_is_none_or_takes_the_name_of_another_is_refused() {
     ] {
         assert_eq!(ask(&desk, "POST", "keys", &entry).await.refusal(), refusal, "{entry}");
     }
+    let ring = ask(&desk, "POST", "keys", &json!([{ "kid": "a", "public_key": key }])).await;
+    assert_eq!(ring.refusal(), (400, "invalid_key"));
+    let message = ring.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("one entry") && message.contains("keygen --json"), "{message}");
     assert_eq!(ask(&desk, "DELETE", "keys/nobody", &json!(null)).await.refusal(), (404, "key_not_found"));
 }
 

@@ -218,8 +218,20 @@ impl Desk {
 
     /// A request to steer, signed now by this key.
     pub(crate) fn sign(&self, request: Builder, key: &SigningKey, path: &str, nonce: &str) -> Builder {
-        let body = Sha256Digest::of(b"");
-        let parts = RequestParts { method: "POST", authority: "test.example", path, query: "", body };
+        self.sign_body(request, key, (path, b""), nonce)
+    }
+
+    /// The same with a body, and perhaps a query behind the path.
+    pub(crate) fn sign_body(
+        &self,
+        request: Builder,
+        key: &SigningKey,
+        (target, body): (&str, &[u8]),
+        nonce: &str,
+    ) -> Builder {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let body = Sha256Digest::of(body);
+        let parts = RequestParts { method: "POST", authority: "test.example", path, query, body };
         let headers = sign_request(key, &parts, self.now(), nonce).unwrap();
         let request = request.header("host", "test.example").header("content-digest", headers.content_digest);
         request.header("signature-input", headers.input).header("signature", headers.signature)

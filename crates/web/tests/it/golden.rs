@@ -232,8 +232,11 @@ async fn check_all(desk: &Desk) {
     let cases = reads(&scene).into_iter().chain(errors(&scene)).chain(writes(desk, &scene));
     let cases = cases.chain(steering(&scene, &read)).chain(administration());
     let mut differences = Vec::new();
+    let document = beacon_web::document();
     for Case { name, request } in cases {
+        let asked = (request.method().as_str().to_lowercase(), request.uri().path().to_owned());
         let answer = desk.send(request).await;
+        assert!(is_told(&document, &asked, &answer), "{name}: the document lacks {}", answer.status);
         assert_eq!(answer.request_id(), "golden", "{name}");
         if name.starts_with("error_") {
             answer.refusal();
@@ -243,6 +246,20 @@ async fn check_all(desk: &Desk) {
         differences.extend(difference(name, &answer));
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Whether the OpenAPI document tells this status of the route, if it has the route.
+fn is_told(document: &Value, (method, path): &(String, String), answer: &Answer) -> bool {
+    let fits = |template: &str| {
+        let (parts, asked) = (template.split('/'), path.split('/'));
+        parts.clone().count() == asked.clone().count()
+            && parts.zip(asked).all(|(part, asked)| part == asked || part.starts_with('{'))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    // A name of its own goes before a placeholder.
+    let route = paths.get(path).or_else(|| paths.iter().find(|(path, _)| fits(path)).map(|(_, route)| route));
+    let operation = route.and_then(|route| route.get(method));
+    operation.is_none_or(|operation| operation["responses"][answer.status.as_str()].is_object())
 }
 
 /// How this answer differs from its file, if it does.

@@ -5,6 +5,7 @@
 mod abuse;
 mod access;
 mod admin;
+mod bodies;
 mod desk;
 mod documents;
 mod events;

@@ -9,7 +9,7 @@ use http::{HeaderMap, Request};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpSocket},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 use crate::desk::{Answer, Desk};
@@ -18,13 +18,13 @@ const OWNER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const THIEF: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A desk that is served on a port.
-struct Served {
+pub(crate) struct Served {
     desk: Desk,
     to: SocketAddr,
 }
 
 impl Served {
-    async fn start(change: impl FnOnce(&mut Api)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Api)) -> Self {
         let desk = Desk::with(change);
         let listener = TcpListener::bind((OWNER, 0)).await.unwrap();
         let to = listener.local_addr().unwrap();
@@ -33,11 +33,17 @@ impl Served {
         Self { desk, to }
     }
 
-    /// Posts from this address, on a connection of its own.
-    async fn post(&self, from: Ipv4Addr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    /// A new connection from this address, on which this was sent.
+    pub(crate) async fn connect(&self, from: Ipv4Addr, bytes: &[u8]) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((from, 0))).unwrap();
         let mut stream = socket.connect(self.to).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// Posts from this address, on a connection of its own.
+    async fn post(&self, from: Ipv4Addr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut head =
             format!("POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
@@ -46,22 +52,23 @@ impl Served {
         if !headers.iter().any(|(name, _)| *name == "host") {
             head.push_str("host: test.example\r\n");
         }
-        stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).await.unwrap();
+        let mut stream = self.connect(from, &[head.as_bytes(), b"\r\n", body].concat()).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         parsed(&answer)
     }
 
-    async fn job(&self, from: Ipv4Addr, body: &[u8]) -> Answer {
+    pub(crate) async fn job(&self, from: Ipv4Addr, body: &[u8]) -> Answer {
         self.post(from, "/api/v1/jobs", &[], body).await
     }
 
-    fn signed(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn signed(&self, name: &str) -> Vec<u8> {
         self.desk.signed(&SpecBuilder::new(name))
     }
 }
 
-fn parsed(answer: &[u8]) -> Answer {
+/// An answer as it came.
+pub(crate) fn parsed(answer: &[u8]) -> Answer {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = String::from_utf8(answer[..end].to_vec()).unwrap();
     let mut lines = head.lines();

@@ -149,6 +149,24 @@ async fn a_body_of_another_type_is_refused_and_one_without_a_type_is_json() {
 }
 
 #[tokio::test]
+async fn a_number_of_the_query_is_refused_under_its_name_with_its_bounds() {
+    let desk = Desk::new();
+    let job = format!("/api/v1/jobs/{}", desk.accepted(&beacon_testkit::SpecBuilder::new("asked")).await);
+
+    for (path, message) in [
+        ("/api/v1/jobs?limit=-1".to_owned(), "limit must be a whole number from 1 to 500"),
+        ("/api/v1/jobs?limit=501".to_owned(), "limit must be a whole number from 1 to 500"),
+        (format!("{job}?exec_limit=0"), "exec_limit must be a whole number from 1 to 500"),
+        (format!("{job}?exec_offset=99999999999"), "exec_offset must be a whole number from 0 to 100000000"),
+        ("/api/v1/jobs?limit=1&limit=2".to_owned(), "`limit` is there twice; send it once"),
+    ] {
+        let answer = desk.get(&path).await;
+        assert_eq!(answer.refusal(), (400, "invalid_query"), "{path}");
+        assert_eq!(answer.body["error"]["message"], message, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn metrics_count_requests_by_route_and_never_by_path() {
     let desk = Desk::new();
     for id in ["a", "b"] {

@@ -1,12 +1,18 @@
 //! Submission: what is taken, what is refused, and with which code (P4, P6, P11).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use beacon_domain::JobFilter;
-use beacon_testkit::SpecBuilder;
+use axum::body::Body;
+use beacon_domain::{JobFilter, Scope};
+use beacon_spec::{KeyId, KeyRing, Quota, SigningKey};
+use beacon_testkit::{SpecBuilder, test_key};
+use http::Request;
 use serde_json::json;
 
 use crate::desk::{Desk, TOKEN};
+
+/// What only who may steer the job decides.
+const LEFT_OUT: &str = "/api/v1/jobs?accept_unsupported=true";
 
 fn job(name: &str) -> SpecBuilder {
     SpecBuilder::new(name).questions(&["one", "two"]).regions(&["US", "EU"])
@@ -37,17 +43,38 @@ async fn the_same_bytes_are_the_same_job_and_other_bytes_a_conflict() {
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (202, 200));
     assert_eq!(first.job_id(), again.job_id());
     assert_eq!(other.refusal(), (409, "job_exists"));
+    assert_eq!(other.body["error"]["job_id"], first.job_id());
+}
+
+// P11: the signature is over the canonical form, but receipts name the bytes.
+#[tokio::test]
+async fn the_same_content_in_other_bytes_is_shown_the_job_that_it_made() {
+    let desk = Desk::new();
+    let bytes = desk.signed(&job("spelled"));
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+
+    let first = desk.post("/api/v1/jobs", bytes.clone()).await;
+    let again = desk.post("/api/v1/jobs", value.to_string()).await;
+
+    assert_ne!(value.to_string().as_bytes(), bytes);
+    assert_eq!(again.refusal(), (409, "job_exists"));
+    assert_eq!(again.body["error"]["job_id"], first.job_id());
+    let message = again.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains(&first.job_id()) && message.contains("may be this same work"), "{message}");
 }
 
 // P4, P6
 #[tokio::test]
 async fn a_nonce_is_used_once() {
     let desk = Desk::new();
-    desk.post("/api/v1/jobs", desk.signed(&job("one").nonce("n"))).await;
+    let first = desk.accepted(&job("one").nonce("n")).await.to_string();
 
     let replayed = desk.post("/api/v1/jobs", desk.signed(&job("two").nonce("n"))).await;
 
     assert_eq!(replayed.refusal(), (409, "nonce_replayed"));
+    let error = &replayed.body["error"];
+    assert_eq!(error["job_id"], first, "whoever sent a copy under another id is shown what it made");
+    assert!(error["message"].as_str().unwrap().contains(&first), "{error}");
 }
 
 // P4: nothing that is refused leaves a trace.
@@ -118,12 +145,75 @@ async fn cells_that_nobody_serves_are_accepted_on_request_as_unsupported() {
     let desk = Desk::new();
     let spec = desk.signed(&job("partly").models(&["m", "unserved"]));
 
-    let answer = desk.post("/api/v1/jobs?accept_unsupported=true", spec).await;
+    let answer = desk.ask("POST", LEFT_OUT, TOKEN, spec).await;
     let shown = desk.get(&format!("/api/v1/jobs/{}", answer.job_id())).await;
     let odd = desk.post("/api/v1/jobs?accept=true", "{}").await;
 
     assert_eq!(shown.body["job"]["counts"]["unsupported"], 4, "{}", shown.body);
     assert_eq!(odd.refusal(), (400, "invalid_query"));
+}
+
+// A1, P9: what the key signed is not changed by whoever has a copy of it.
+#[tokio::test]
+async fn only_who_may_steer_a_job_leaves_cells_out() {
+    let ring = json!([
+        { "kid": "test", "public_key": test_key().public_key_base64() },
+        { "kid": "other", "public_key": SigningKey::from_seed([7; 32]).public_key_base64() },
+    ]);
+    let ring = KeyRing::parse(ring.to_string().as_bytes()).unwrap();
+    let desk = Desk::with(|api| api.keys = Arc::new(ring));
+    let body = desk.signed(&job("partly").models(&["m", "unserved"]));
+    let by = async |key: &SigningKey, nonce: &str| {
+        let request = desk.sign_body(Request::post(LEFT_OUT), key, (LEFT_OUT, &body), nonce);
+        desk.send(request.body(Body::from(body.clone())).unwrap()).await
+    };
+    let read = desk.token(Scope::Read).await;
+
+    let nobody = desk.post(LEFT_OUT, body.clone()).await;
+    let planned = desk.post("/api/v1/jobs/plan?accept_unsupported=true", body.clone()).await;
+    let reader = desk.ask("POST", LEFT_OUT, read.reveal(), body.clone()).await;
+    let other = by(&SigningKey::from_seed([7; 32]), "n-1").await;
+    let untouched = desk.view.jobs(JobFilter::default()).await.unwrap().items.len();
+    let own = by(&test_key(), "n-2").await;
+
+    assert_eq!(nobody.refusal(), (401, "token_required"));
+    let message = nobody.body["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("accept_unsupported is for who may steer the job"), "{message}");
+    assert_eq!(planned.status, 200, "it stores nothing");
+    assert_eq!(reader.refusal(), (403, "scope_too_narrow"));
+    assert_eq!(other.refusal(), (403, "not_your_job"));
+    assert_eq!(untouched, 0);
+    assert_eq!((own.status.as_u16(), &own.body["executions"]), (202, &json!(8)), "{}", own.body);
+    let trail = desk.ask("GET", "/api/v1/admin/audit", TOKEN, "").await;
+    let entry = &trail.body["entries"][0];
+    assert_eq!((&entry["who"], &entry["action"]), (&json!("key test"), &json!("job.accept_unsupported")));
+    assert_eq!(entry["subject"], own.job_id());
+}
+
+// A7
+#[tokio::test]
+async fn a_quota_that_frees_at_a_known_time_says_in_how_many_seconds() {
+    let desk = Desk::new();
+    let set = async |quota: Quota| {
+        let key = KeyId::new("test").unwrap();
+        desk.operations.set_quota(key, Some(quota), desk.now()).await.unwrap();
+    };
+    let submit = async |name: &str| desk.post("/api/v1/jobs", desk.signed(&job(name))).await;
+    set(Quota { jobs_per_day: Some(1), ..Quota::default() }).await;
+    desk.accepted(&job("first")).await;
+
+    let refused = submit("second").await;
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    desk.clock.advance(Duration::from_secs(wait - 2));
+    let early = submit("third").await;
+    desk.clock.advance(Duration::from_secs(2));
+    let next_day = submit("fourth").await;
+    set(Quota { open_executions: Some(1), ..Quota::default() }).await;
+    let open = submit("fifth").await;
+
+    assert_eq!((refused.refusal(), early.refusal()), ((429, "over_quota"), (429, "over_quota")));
+    assert_eq!(next_day.status, 202, "{}", next_day.body);
+    assert_eq!((open.refusal(), open.header("retry-after")), ((429, "over_quota"), ""), "nobody knows");
 }
 
 // P4: one pipeline for every way in.

@@ -16,7 +16,7 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{JsonBytes, NamePath},
-    idempotency::{Done, Once},
+    idempotency::{Done, Once, RepeatKey},
 };
 
 /// The most keys that are read from the store.
@@ -90,7 +90,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, _: Admin) -> Result<Json<K
 }
 
 /// Trusts a key, or gives a key that is trusted another policy; services heed it within two seconds
-#[utoipa::path(post, path = "/api/v1/admin/keys", tag = "admin", operation_id = "add_key",
+#[utoipa::path(post, path = "/api/v1/admin/keys", tag = "admin", operation_id = "add_key", params(RepeatKey),
     security(("token" = [])), request_body(content = NewKey, content_type = "application/json"),
     responses((status = 201, description = "It is trusted", body = Key)))]
 pub(crate) async fn add(
@@ -100,13 +100,7 @@ pub(crate) async fn add(
     JsonBytes(body): JsonBytes,
 ) -> Result<Response, ApiError> {
     let deed = async {
-        let key = TrustedKey::parse(&body).map_err(|error| {
-            let reason = match error {
-                KeyRingError::Format(error) => error.to_string(),
-                KeyRingError::Entry { reason, .. } => reason,
-            };
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", reason)
-        })?;
+        let key = TrustedKey::parse(&body).map_err(|error| unfit(error, &body))?;
         if key.example || key.status == KeyStatus::Revoked {
             let message = "a key that is an example or revoked is not trusted; leave the member out";
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", message));
@@ -176,6 +170,20 @@ async fn known(app: &App) -> Result<Vec<(TrustedKey, Option<StoredKey>)>, ApiErr
 async fn stored(app: &App) -> Result<HashMap<[u8; 32], StoredKey>, ApiError> {
     let stored = app.api.operations.trusted_keys(MOST).await?;
     Ok(stored.into_iter().map(|stored| (stored.key.public_key, stored)).collect())
+}
+
+/// Why this is no entry of a ring.
+fn unfit(error: KeyRingError, body: &[u8]) -> ApiError {
+    let reason = match error {
+        KeyRingError::Format(_) if body.trim_ascii_start().starts_with(b"[") => {
+            "this is an array, as a whole ring is; post one entry of it, the object with kid and public_key: \
+             `beacon keygen --json` prints it so"
+                .to_owned()
+        }
+        KeyRingError::Format(error) => error.to_string(),
+        KeyRingError::Entry { reason, .. } => reason,
+    };
+    ApiError::new(StatusCode::BAD_REQUEST, "invalid_key", reason)
 }
 
 fn encoded(key: &TrustedKey) -> String {

@@ -15,8 +15,8 @@ use crate::{
     api::App,
     error::ApiError,
     extract::{Asked, JsonBytes, NamePath, parse},
-    idempotency::{Done, Once},
-    limits,
+    idempotency::{Done, Once, RepeatKey},
+    limits::{self, Rows},
 };
 
 /// The longest name, in characters.
@@ -41,8 +41,8 @@ pub(crate) struct NewToken {
     name: String,
     scope: ScopeShape,
     /// From when on it allows nothing, later than now; left out, it does not expire.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
 }
 
 /// A token, without its secret.
@@ -83,8 +83,8 @@ pub(crate) struct Tokens {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokensQuery {
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// Tokens, the newest first, revoked and expired ones too
@@ -96,12 +96,12 @@ pub(crate) async fn list(
     _: Admin,
     Asked(query): Asked<TokensQuery>,
 ) -> Result<Json<Tokens>, ApiError> {
-    let tokens = app.api.operations.tokens(limits::rows(query.limit)?).await?;
+    let tokens = app.api.operations.tokens(limits::rows(query.limit)).await?;
     Ok(Json(Tokens { tokens: tokens.into_iter().map(Token::from).collect() }))
 }
 
 /// Makes a token; only its hash is kept
-#[utoipa::path(post, path = "/api/v1/admin/tokens", tag = "admin", operation_id = "add_token",
+#[utoipa::path(post, path = "/api/v1/admin/tokens", tag = "admin", operation_id = "add_token", params(RepeatKey),
     security(("token" = [])), request_body(content = NewToken, content_type = "application/json"),
     responses((status = 201, description = "The token, shown this once", body = MadeToken)))]
 pub(crate) async fn add(
@@ -116,11 +116,7 @@ pub(crate) async fn add(
             let message = format!("name must have 1 to {LONGEST_NAME} characters without control characters");
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message));
         }
-        if expires_at.is_some_and(|at| at <= app.api.clock.now()) {
-            let message =
-                "expires_at is past: the token would allow nothing; give a later time, or leave it out";
-            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_field:expires_at", message));
-        }
+        let expires_at = expires_at.map(|text| end(&text, app.api.clock.now())).transpose()?;
         let (mut id, mut secret) = ([0_u8; 4], [0_u8; 32]);
         rand::rng().fill(&mut id);
         rand::rng().fill(&mut secret);
@@ -135,6 +131,22 @@ pub(crate) async fn add(
     once.run(&app, caller.name(), &body, deed).await
 }
 
+/// From when on a token is to allow nothing.
+fn end(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let refuse =
+        |message: &str| Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_field:expires_at", message));
+    match text.parse::<Timestamp>() {
+        Ok(at) if at > now => Ok(at),
+        Ok(_) => {
+            refuse("expires_at is past: the token would allow nothing; give a later time, or leave it out")
+        }
+        Err(_) => refuse(
+            "expires_at must be a time such as 2030-01-01T00:00:00Z, before 9999-12-31; leave it out for a token \
+             that does not expire",
+        ),
+    }
+}
+
 /// Revokes a token for good, here at once and in other processes within five seconds
 #[utoipa::path(delete, path = "/api/v1/admin/tokens/{id}", tag = "admin", operation_id = "revoke_token",
     params(("id" = String, Path, description = "The token's id: what stands before its secret")),
@@ -147,7 +159,7 @@ pub(crate) async fn revoke(
 ) -> Result<StatusCode, ApiError> {
     caller.note(&app, "token.revoke", id.clone(), None).await?;
     let there = app.api.operations.revoke_token(id, app.api.clock.now()).await?;
-    app.tokens.forget();
+    app.tokens.doubt();
     if there {
         return Ok(StatusCode::NO_CONTENT);
     }

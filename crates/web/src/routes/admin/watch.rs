@@ -8,7 +8,14 @@ use beacon_spec::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{access::Admin, api::App, error::ApiError, extract::Asked, limits, shapes::names};
+use crate::{
+    access::Admin,
+    api::App,
+    error::ApiError,
+    extract::Asked,
+    limits::{self, Rows, Within},
+    shapes::names,
+};
 
 /// Which page of the audit trail.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -19,8 +26,8 @@ pub(crate) struct AuditQuery {
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// The most rows.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// For how long something may be silent.
@@ -29,11 +36,11 @@ pub(crate) struct AuditQuery {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SilenceQuery {
     /// Seconds: without a first dispatch for stuck jobs, without being seen for workers.
-    #[param(minimum = 1, maximum = 604_800)]
-    silent_s: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 604_800)]
+    silent_s: Option<Within<1, LONGEST>>,
     /// The most rows of each kind.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<Rows>,
 }
 
 /// What was done, the newest first.
@@ -115,7 +122,7 @@ pub(crate) async fn audit(
     Asked(query): Asked<AuditQuery>,
 ) -> Result<Json<Audit>, ApiError> {
     limits::cursor::<i64>(query.cursor.as_deref())?;
-    let page = app.api.operations.audit(query.cursor, limits::rows(query.limit)?).await?;
+    let page = app.api.operations.audit(query.cursor, limits::rows(query.limit)).await?;
     Ok(Json(Audit { entries: page.items.into_iter().map(Deed::from).collect(), next: page.next }))
 }
 
@@ -128,8 +135,8 @@ pub(crate) async fn stuck(
     _: Admin,
     Asked(query): Asked<SilenceQuery>,
 ) -> Result<Json<StuckThings>, ApiError> {
-    let (now, n) = (app.api.clock.now(), limits::rows(query.limit)?);
-    let ask = StuckAsk { idle_since: since(now, query.silent_s, 600)?, n, now };
+    let (now, n) = (app.api.clock.now(), limits::rows(query.limit));
+    let ask = StuckAsk { idle_since: since(now, query.silent_s, 600), n, now };
     let stuck = app.api.operations.stuck(ask).await?;
     let expired = stuck.expired.into_iter().map(|lease| DeadLease {
         execution: format!("{}-{}", lease.execution.job, lease.execution.n),
@@ -148,20 +155,17 @@ pub(crate) async fn workers(
     _: Admin,
     Asked(query): Asked<SilenceQuery>,
 ) -> Result<Json<Workers>, ApiError> {
-    let since = since(app.api.clock.now(), query.silent_s, 60)?;
-    let workers = app.api.operations.workers(since, limits::rows(query.limit)?).await?;
+    let since = since(app.api.clock.now(), query.silent_s, 60);
+    let workers = app.api.operations.workers(since, limits::rows(query.limit)).await?;
     Ok(Json(Workers { workers: workers.into_iter().map(Worker::from).collect() }))
 }
 
 /// The longest silence that may be asked for: a week.
 const LONGEST: u32 = 7 * 24 * 3600;
 
-fn since(now: Timestamp, silent_s: Option<u32>, usual: u32) -> Result<Timestamp, ApiError> {
-    let silent_s = silent_s.unwrap_or(usual);
-    if !(1..=LONGEST).contains(&silent_s) {
-        return Err(ApiError::query(format!("silent_s must be from 1 to {LONGEST}")));
-    }
-    Ok(now.checked_sub(Duration::from_secs(silent_s.into())).unwrap_or_default())
+fn since(now: Timestamp, silent_s: Option<Within<1, LONGEST>>, usual: u32) -> Timestamp {
+    let silent_s = silent_s.map_or(usual, |Within(silent_s)| silent_s);
+    now.checked_sub(Duration::from_secs(silent_s.into())).unwrap_or_default()
 }
 
 impl From<AuditEntry> for Deed {

@@ -8,7 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::keys::find;
-use crate::{access::Admin, api::App, error::ApiError, extract::NamePath, webhooks};
+use crate::{
+    access::Admin,
+    api::App,
+    error::{ApiError, ErrorBody},
+    extract::NamePath,
+    webhooks,
+};
 
 /// What the receivers of a key's webhooks must know.
 #[derive(Serialize, ToSchema)]
@@ -22,7 +28,10 @@ pub(crate) struct WebhookSecretOfKey {
 /// The secret under which the webhooks of a key's jobs are signed; its receivers check signatures with it
 #[utoipa::path(get, path = "/api/v1/admin/keys/{id}/webhook-secret", tag = "admin", operation_id = "webhook_secret",
     params(("id" = String, Path, description = "The key's kid")), security(("token" = [])),
-    responses((status = 200, description = "The secret", body = WebhookSecretOfKey)))]
+    responses(
+        (status = 200, description = "The secret", body = WebhookSecretOfKey),
+        (status = 422, description = "The operator sends no webhooks", body = ErrorBody),
+    ))]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Admin(caller): Admin,
