@@ -74,7 +74,7 @@ fn with_entry(text: &str, version: u32, name: &str) -> anyhow::Result<String> {
     let before_it = version - 1;
     let file = format!("../../../../{FOLDER}/{version:04}_{name}");
     Ok(format!(
-        "{before}}}, Migration {{ version: {version}, serves_from: {before_it}, name: \"{name}\", up: include_str!(\"{file}.up.sql\"), \
+        "{before}}}, Migration {{ version: {version}, serves_from: {before_it}, name: \"{name}\", makes: None, up: include_str!(\"{file}.up.sql\"), \
          down: include_str!(\"{file}.down.sql\") }}];{after}"
     ))
 }

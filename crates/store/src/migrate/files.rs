@@ -12,6 +12,8 @@ pub struct Migration {
     pub serves_from: u32,
     /// What it is about.
     pub name: &'static str,
+    /// A table or an index that it makes, if it makes one: where that is without the step's line, the line was lost.
+    pub makes: Option<&'static str>,
     /// The way forward.
     pub up: &'static str,
     /// The way back.
@@ -24,6 +26,7 @@ pub const MIGRATIONS: &[Migration] = &[
         version: 1,
         serves_from: 1,
         name: "init",
+        makes: Some("beacon.jobs"),
         up: include_str!("../../../../migrations/postgres/0001_init.up.sql"),
         down: include_str!("../../../../migrations/postgres/0001_init.down.sql"),
     },
@@ -31,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = &[
         version: 2,
         serves_from: 1,
         name: "steering",
+        makes: Some("beacon.workers"),
         up: include_str!("../../../../migrations/postgres/0002_steering.up.sql"),
         down: include_str!("../../../../migrations/postgres/0002_steering.down.sql"),
     },
@@ -38,6 +42,7 @@ pub const MIGRATIONS: &[Migration] = &[
         version: 3,
         serves_from: 2,
         name: "lists_and_room",
+        makes: Some("beacon.jobs_by_key"),
         up: include_str!("../../../../migrations/postgres/0003_lists_and_room.up.sql"),
         down: include_str!("../../../../migrations/postgres/0003_lists_and_room.down.sql"),
     },
@@ -45,6 +50,7 @@ pub const MIGRATIONS: &[Migration] = &[
         version: 4,
         serves_from: 3,
         name: "abandoned_calls",
+        makes: Some("beacon.abandoned"),
         up: include_str!("../../../../migrations/postgres/0004_abandoned_calls.up.sql"),
         down: include_str!("../../../../migrations/postgres/0004_abandoned_calls.down.sql"),
     },
@@ -62,6 +68,16 @@ impl Migration {
         hash.update([0]);
         hash.update(self.down);
         hash.finalize().into()
+    }
+
+    /// How its line in `beacon.migrations` is put back, in words.
+    pub(crate) fn put_back(&self) -> String {
+        let Self { version, name, serves_from, .. } = self;
+        let checksum = beacon_spec::Sha256Digest::from_bytes(self.checksum());
+        format!(
+            "put it back with INSERT INTO beacon.migrations (version, name, checksum, dirty, serves_from) \
+             VALUES ({version}, '{name}', '\\x{checksum}', false, {serves_from})"
+        )
     }
 
     /// Whether this way runs in a transaction.
@@ -91,8 +107,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_migration_is_known_by_is_what_it_makes() {
+        for migration in MIGRATIONS {
+            let name = migration.makes.map(|name| name.trim_start_matches("beacon."));
+            let made = |name| {
+                ["TABLE beacon.", "INDEX "]
+                    .iter()
+                    .any(|kind| migration.up.contains(&format!("{kind}{name} ")))
+            };
+
+            assert!(name.is_none_or(made), "{migration:?}");
+        }
+    }
+
+    #[test]
     fn a_checksum_is_of_both_ways() {
-        let one = Migration { version: 1, serves_from: 1, name: "x", up: "ab", down: "c" };
+        let one = Migration { version: 1, serves_from: 1, name: "x", makes: None, up: "ab", down: "c" };
         let other = Migration { up: "a", down: "bc", ..one };
 
         assert_ne!(one.checksum(), other.checksum());

@@ -187,9 +187,33 @@ impl Migrator {
         let applied =
             state::applied(&self.client).await.map_err(|error| self.explain("migrate::applied", error))?;
         refusal(&self.place, &self.migrations, &applied, state::Wanted::Known)?;
+        self.no_line_is_lost(&applied).await?;
         let last = applied.last().map_or(0, |applied| applied.version);
         let wanted = if direction == Direction::Up { last + 1 } else { last };
         Ok(self.migrations.iter().copied().find(|migration| migration.version == wanted))
+    }
+
+    /// Which step comes next is known by the lines. One is missing where a later step has its line, or where what its step makes
+    /// is there.
+    async fn no_line_is_lost(&self, applied: &[state::Applied]) -> Result<(), StoreError> {
+        const THERE: &str = "-- migrate::makes
+            SELECT to_regclass($1) IS NOT NULL";
+        let there = |migration: &&Migration| applied.iter().any(|line| line.version == migration.version);
+        for migration in self.migrations.iter().filter(|migration| !there(migration)) {
+            let is_between = applied.iter().any(|line| line.version > migration.version);
+            let asked = self.client.query_typed_one(THERE, &[(&migration.makes, Type::TEXT)]).await;
+            let is_made = asked.and_then(|row| row.try_get::<_, bool>(0));
+            if is_between || is_made.map_err(|error| self.explain("migrate::makes", error))? {
+                let Migration { version, name, .. } = migration;
+                let (place, advice) = (&self.place, migration.put_back());
+                let message = format!(
+                    "{place}: migration {version:04}_{name} has no line in beacon.migrations, although it was applied: what it \
+                     makes is there, or a later one has its line. If only its line was lost, {advice}"
+                );
+                return Err(StoreError::Unavailable { message, source: None });
+            }
+        }
+        Ok(())
     }
 
     /// Runs a migration in the open transaction and ends it.
@@ -256,7 +280,7 @@ impl Migrator {
         let message = format!(
             "{}: migration {version:04}_{name} failed on its way {direction}: {what}; nothing of it stays unless status says dirty{}",
             self.place,
-            put_back(migration, &error).unwrap_or_default()
+            if is_there(&error) { made_before(migration) } else { String::new() }
         );
         unavailable(message, error)
     }
@@ -293,16 +317,14 @@ impl std::fmt::Display for Direction {
     }
 }
 
-/// What to do where a migration meets its own tables: only its line can be missing.
-fn put_back(migration: &Migration, error: &tokio_postgres::Error) -> Option<String> {
+/// Whether a migration met its own tables: only its line can be missing.
+fn is_there(error: &tokio_postgres::Error) -> bool {
     let is_there = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_COLUMN, SqlState::DUPLICATE_OBJECT];
-    error.code().filter(|code| is_there.contains(code))?;
-    let Migration { version, name, serves_from, .. } = migration;
-    let checksum = beacon_spec::Sha256Digest::from_bytes(migration.checksum());
-    Some(format!(
-        ". What it makes is there: if only its line was lost, put it back with INSERT INTO beacon.migrations (version, name, \
-         checksum, dirty, serves_from) VALUES ({version}, '{name}', '\\x{checksum}', false, {serves_from})"
-    ))
+    error.code().is_some_and(|code| is_there.contains(code))
+}
+
+fn made_before(migration: &Migration) -> String {
+    format!(". What it makes is there: if only its line was lost, {}", migration.put_back())
 }
 
 /// Whether a transaction was ended because it and another one waited for each other.
