@@ -57,12 +57,17 @@ impl HeldEndpoint {
     }
 
     /// Another worker's limit, if it is smaller and holds.
-    pub(crate) fn smaller(&self, room: &Room, worker: &WorkerId, now: Timestamp) -> Option<u32> {
+    fn smaller(&self, room: &Room, worker: &WorkerId, now: Timestamp) -> Option<u32> {
+        self.other_limit(room, worker, now).filter(|theirs| *theirs < room.limit)
+    }
+
+    /// Another worker's limit, if it is not this one's, and that worker was there lately.
+    pub(crate) fn other_limit(&self, room: &Room, worker: &WorkerId, now: Timestamp) -> Option<u32> {
         let theirs =
             self.kept.limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0)?;
         let is_mine = self.kept.limit_from.as_deref() == Some(worker.as_str());
         let holds = age(self.kept.limit_at, now).is_some_and(|age| age < LIMIT_HOLDS);
-        (self.change.limit.is_none() && !is_mine && holds && theirs < room.limit).then_some(theirs)
+        (self.change.limit.is_none() && !is_mine && holds && theirs != room.limit).then_some(theirs)
     }
 
     /// Under which limit a claim is made, and who said so when, as it is to be stored.
@@ -91,11 +96,16 @@ impl HeldEndpoint {
     /// How long abandoned calls count, in microseconds, and who said so when: where workers differ, the longest holds for as
     /// long as a smaller limit does.
     pub(crate) fn linger(&self, own: i64, now: Timestamp) -> (i64, Option<At>) {
-        let holds = age(self.kept.linger_at, now).is_some_and(|age| age < LIMIT_HOLDS);
-        if holds && self.kept.linger > own {
-            return (self.kept.linger, self.kept.linger_at);
+        match self.other_linger(own, now) {
+            Some(longer) if longer > own => (longer, self.kept.linger_at),
+            _ => (own, Some(At::from(now))),
         }
-        (own, Some(At::from(now)))
+    }
+
+    /// For how long abandoned calls count by what a worker said lately, if that differs.
+    pub(crate) fn other_linger(&self, own: i64, now: Timestamp) -> Option<i64> {
+        let holds = age(self.kept.linger_at, now).is_some_and(|age| age < LIMIT_HOLDS);
+        (holds && self.kept.linger != own).then_some(self.kept.linger)
     }
 }
 

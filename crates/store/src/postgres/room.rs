@@ -23,6 +23,13 @@ use crate::rules::{SharedRoom, day, tightest};
 /// The row of `accounts` that stands for the limit over everything.
 const EVERYTHING: &str = "";
 
+/// What endpoints files may say differently of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Setting {
+    Limit,
+    Linger,
+}
+
 /// What counts against the limits of an endpoint.
 #[derive(Debug, Default)]
 struct Running {
@@ -92,7 +99,7 @@ impl Rooms {
             news: BTreeMap::new(),
             gave: BTreeSet::new(),
         };
-        rooms.tell_of_smaller_limits(core, claim, places);
+        rooms.tell_of_other_files(core, claim, places);
         Ok((rooms, waiting))
     }
 
@@ -121,22 +128,29 @@ impl Rooms {
         held.map_or(room.limit, |held| held.limit(room, &self.worker, self.now))
     }
 
-    /// Says once that other workers have a smaller limit for an endpoint.
-    fn tell_of_smaller_limits(&self, core: &Core, claim: &Claim, places: &[i32]) {
-        let mut told = locked(&core.smaller_limits);
+    /// Says once that other workers know another limit or linger time of an endpoint than this one, whichever holds.
+    fn tell_of_other_files(&self, core: &Core, claim: &Claim, places: &[i32]) {
+        let mut told = locked(&core.other_files);
         for (room, place) in claim.rooms.iter().zip(places) {
-            let held = self.endpoints.get(place);
-            let smaller = held.and_then(|held| held.smaller(room, &self.worker, self.now));
-            let Some(smaller) = smaller else {
-                told.remove(place);
-                continue;
-            };
-            if told.insert(*place) {
+            let Some(held) = self.endpoints.get(place) else { continue };
+            let limit = held.other_limit(room, &self.worker, self.now);
+            if let Some(theirs) = news(&mut told, (*place, Setting::Limit), limit) {
                 tracing::warn!(
-                    endpoint = %room.endpoint, ours = room.limit, theirs = smaller,
-                    "another worker has the limit {smaller} for {}, this one {}; the smaller one holds while such a worker is \
+                    endpoint = %room.endpoint, ours = room.limit, theirs,
+                    "another worker has the limit {theirs} for {}, this one {}; the smaller one holds while such a worker is \
                      there; give all workers the same endpoints file",
                     room.endpoint, room.limit
+                );
+            }
+            let linger = held.other_linger(micros(room.linger), self.now);
+            if let Some(theirs) = news(&mut told, (*place, Setting::Linger), linger) {
+                let [ours, theirs] = [micros(room.linger), theirs]
+                    .map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64());
+                tracing::warn!(
+                    endpoint = %room.endpoint, ours, theirs,
+                    "another worker has linger_s = {theirs} for {}, this one {ours}; the longer one holds while such a worker \
+                     is there; give all workers the same endpoints file",
+                    room.endpoint
                 );
             }
         }
@@ -309,6 +323,14 @@ async fn shared_room(tx: &Tx, claim: &Claim) -> Result<SharedRoom, Fault> {
         shared.spendable = u64::try_from(spent).unwrap_or(0) < budget.cap_micros;
     }
     Ok(shared)
+}
+
+/// What others have, unless it was told.
+fn news<T>(told: &mut BTreeSet<(i32, Setting)>, what: (i32, Setting), theirs: Option<T>) -> Option<T> {
+    if theirs.is_none() {
+        told.remove(&what);
+    }
+    theirs.filter(|_| told.insert(what))
 }
 
 /// For a column; thousands of years are enough.

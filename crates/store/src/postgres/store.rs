@@ -14,6 +14,7 @@ use super::{
     counts::BatchKey,
     error::Fault,
     lows::Lows,
+    room::Setting,
     transaction::{Connections, Tx},
 };
 use crate::frozen::Frozen;
@@ -37,8 +38,8 @@ pub(crate) struct Core {
     pub(crate) lows: Lows,
     /// The lowest claim of each endpoint that had a live lease when it was last looked at.
     pub(crate) live: Mutex<HashMap<i32, i64>>,
-    /// Endpoints for which other workers have a smaller limit, which was told.
-    pub(crate) smaller_limits: Mutex<BTreeSet<i32>>,
+    /// Endpoints for which other workers have another setting, which was told.
+    pub(crate) other_files: Mutex<BTreeSet<(i32, Setting)>>,
     endpoints: Mutex<HashMap<EndpointId, i32>>,
     frozen: Mutex<HashMap<i64, Arc<Frozen>>>,
     started: Mutex<HashSet<BatchKey>>,
@@ -54,7 +55,7 @@ impl Core {
             accounts: Mutex::default(),
             lows: Lows::default(),
             live: Mutex::default(),
-            smaller_limits: Mutex::default(),
+            other_files: Mutex::default(),
             endpoints: Mutex::default(),
             frozen: Mutex::default(),
             started: Mutex::default(),

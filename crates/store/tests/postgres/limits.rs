@@ -7,7 +7,7 @@ use std::{
 
 use beacon_domain::{
     AccountId, AccountLimit, Batching, Board as _, Claim, Clock as _, DayBudget, JobState, JobStore as _,
-    JobView as _, WorkQueue as _, WorkerId,
+    JobView as _, Parting, WorkQueue as _, WorkerId,
 };
 use beacon_store::{PostgresOptions, PostgresStore};
 use beacon_testkit::{ManualClock, SpecBuilder, accept, claim, completed, completed_at_cost};
@@ -228,4 +228,33 @@ async fn of_the_limits_of_several_workers_the_smallest_holds_until_its_worker_is
         (2, Some(6)),
         "the other one has been silent for a minute"
     );
+}
+
+// S1: so it is with the time for which calls count that were left, of which the longest surely is enough.
+#[tokio::test]
+async fn of_the_lingers_of_several_workers_the_longest_holds_until_its_worker_is_gone() {
+    const ENDS: &str = "DELETE FROM beacon.abandoned RETURNING extract(epoch FROM until)::int8";
+    let (options, clock) = (database::options().await, clock());
+    let store = PostgresStore::connect(options.clone()).await.unwrap();
+    let client = plain(&options).await;
+    submit(&store, &clock, 1, 20, &["m"], Batching::Endpoint).await;
+    let counts_for_s = async |worker: &str, linger_s: u64| {
+        let mut asked = claim(&["us-east/m"], 1, clock.now());
+        asked.worker = WorkerId::new(worker);
+        asked.rooms[0].linger = Duration::from_secs(linger_s);
+        let lease = store.claim(asked).await.unwrap().leases.remove(0);
+        store.give_back(vec![lease.key], Parting::Abandoned, clock.now()).await.unwrap();
+        client.query_one(ENDS, &[]).await.unwrap().get::<_, i64>(0) - clock.now().as_second()
+    };
+
+    assert_eq!(counts_for_s("short", 10).await, 10, "it does not know of another yet");
+    assert_eq!(counts_for_s("long", 100).await, 100);
+    assert_eq!(counts_for_s("short", 10).await, 100);
+    clock.advance(Duration::from_secs(50));
+    assert_eq!(counts_for_s("long", 100).await, 100);
+    clock.advance(Duration::from_secs(50));
+    assert_eq!(counts_for_s("short", 10).await, 100);
+    clock.advance(Duration::from_secs(10));
+
+    assert_eq!(counts_for_s("short", 10).await, 10, "the other one has been silent for a minute");
 }
