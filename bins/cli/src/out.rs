@@ -29,6 +29,11 @@ pub(crate) fn remark(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// So many calls, in words.
+pub(crate) fn some_calls(n: u32) -> String {
+    if n == 1 { "1 call".to_owned() } else { format!("{n} calls") }
+}
+
 /// A text as one word of a shell's command line.
 pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
@@ -79,7 +84,12 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> io::Write for LineWriter<F> {
 mod tests {
     use std::io::Write as _;
 
-    use super::{LineWriter, word};
+    use super::{LineWriter, some_calls, word};
+
+    #[test]
+    fn one_call_is_no_calls() {
+        assert_eq!([0, 1, 2].map(some_calls), ["0 calls", "1 call", "2 calls"]);
+    }
 
     #[test]
     fn lines_are_handed_on_whole_however_they_come() {

@@ -7,6 +7,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::out::some_calls;
+
 const TABLE_EVERY: Duration = Duration::from_millis(100);
 const LINES_EVERY: Duration = Duration::from_secs(1);
 /// A look may take one part of so many of the time.
@@ -85,7 +87,7 @@ async fn look(looking: Looking, seen: watch::Sender<Option<Progress>>, done: Can
     let Looking { view, wakeups, clock, job, every } = looking;
     let see = async || {
         // A store that is away is told by whoever needs it.
-        if let Ok(progress) = view.progress(job).await {
+        if let Ok(progress) = view.progress(job, clock.now()).await {
             seen.send_replace(Some(progress));
         }
     };
@@ -237,11 +239,14 @@ impl Lines {
     fn draw(&mut self, progress: &Progress) {
         let counts = &progress.job.counts;
         let done = counts.total() - counts.open();
-        let waiting = progress.endpoints.iter().filter(|endpoint| endpoint.counts.queued > 0);
-        let left: u32 = waiting.map(|endpoint| endpoint.abandoned).sum();
+        let waiting = || progress.endpoints.iter().filter(|endpoint| endpoint.counts.queued > 0);
+        let left: u32 = waiting().map(|endpoint| endpoint.abandoned).sum();
         if left > 0 && !self.told_of_left {
+            let first = waiting().filter_map(|endpoint| endpoint.abandoned_until).min();
+            let free = first.map_or_else(String::new, |first| format!("; a slot is free at {first}"));
             crate::out::remark(format_args!(
-                "{left} calls of before may still run; what waits for their endpoints begins when `linger_s` is over"
+                "{} of before may still run, and what waits begins when `linger_s` is over{free}",
+                some_calls(left)
             ));
         }
         self.told_of_left = left > 0;

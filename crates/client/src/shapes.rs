@@ -254,6 +254,7 @@ impl From<OnEndpoint> for EndpointView {
             limit: None,
             in_flight: on.counts.running,
             abandoned: 0,
+            abandoned_until: None,
         }
     }
 }

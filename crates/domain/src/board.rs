@@ -1,7 +1,7 @@
 //! The board: what runs and what waits, in pages of bounded size, inside one job and over all jobs.
 
 use async_trait::async_trait;
-use beacon_spec::{ModelId, QuestionId, Region};
+use beacon_spec::{ModelId, QuestionId, Region, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,11 +32,12 @@ pub trait Board: Send + Sync {
     /// The store cannot be reached.
     async fn recent(&self, cursor: Option<String>, limit: u32) -> Result<Page<ExecutionLine>, StoreError>;
 
-    /// Every endpoint that a job was planned for or a worker has claimed for, in order of id.
+    /// Every endpoint that a job was planned for or a worker has claimed for, in order of id. Abandoned calls are those that
+    /// may still run at `now`.
     ///
     /// # Errors
     /// The store cannot be reached.
-    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError>;
+    async fn endpoints(&self, now: Timestamp) -> Result<Vec<EndpointStatus>, StoreError>;
 
     /// How long endpoints took for the answers among the newest [`EndpointLatency::MOST_LOOKED_AT`] results, in order of id.
     /// An endpoint without one is not there.
@@ -106,6 +107,9 @@ pub struct EndpointStatus {
     pub in_flight: u32,
     /// Of these, calls that nobody waits for any more and that may still run there.
     pub abandoned: u32,
+    /// When the first of them counts no more. Those to which a worker is to re-attach are left out: how long they take from
+    /// then on is not known.
+    pub abandoned_until: Option<Timestamp>,
     /// Executions that may be claimed or wait for a retry, counted up to [`EndpointStatus::MOST_WAITING`].
     pub waiting: u32,
 }

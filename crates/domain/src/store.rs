@@ -101,7 +101,8 @@ pub trait WorkQueue: Send + Sync {
     ///
     /// A call that is abandoned goes on counting after that: as long as its endpoint may go on with it, or, where it has a
     /// resume token, until a claim re-attaches to it, which takes no other slot. The same holds for calls that were recorded
-    /// with an error that leaves them running, and for those whose lease expired.
+    /// with an error that leaves them running. It holds for those whose lease expired as well, and is counted from the end
+    /// of the lease, whenever somebody finds that: their worker had it until then, and nobody knows of later.
     ///
     /// # Errors
     /// The store cannot be reached.
@@ -151,11 +152,11 @@ pub trait JobView: Send + Sync {
         limit: u32,
     ) -> Result<Vec<ExecutionRecord>, StoreError>;
 
-    /// The counts of a job by question, model, region and endpoint.
+    /// The counts of a job by question, model, region and endpoint. Abandoned calls are those that may still run at `now`.
     ///
     /// # Errors
     /// [`StoreError::UnknownJob`].
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError>;
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError>;
 
     /// Executions that failed or timed out, counted by endpoint, state and error; the most frequent first.
     ///

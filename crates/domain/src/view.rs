@@ -256,6 +256,9 @@ pub struct EndpointView {
     /// Of these, calls that nobody waits for any more and that may still run there.
     #[serde(default)]
     pub abandoned: u32,
+    /// When the first of them counts no more, without those to which a worker is to re-attach.
+    #[serde(default)]
+    pub abandoned_until: Option<Timestamp>,
 }
 
 /// One execution with everything that is known of it.

@@ -53,11 +53,16 @@ pub enum WaitReason {
         /// Which.
         bound: Bound,
     },
-    /// Calls that nobody waits for any more, and that may still run at the endpoint: they hold slots until then.
+    /// Calls that nobody waits for any more, and that may still run at the endpoint.
     Abandoned {
         /// How many.
         calls: u32,
+        /// When the first of them counts no more, if that is known. A slot may be free sooner, when another call ends.
+        until: Option<Timestamp>,
     },
+    /// A worker that asks for the answer of its own call, which still runs at the endpoint: that goes before everything else
+    /// and takes no other slot (C2).
+    Reattach,
     /// Nothing but a worker that looks.
     Worker,
 }
@@ -92,8 +97,9 @@ impl WaitReason {
             (Some(Gate::Throttled { until }), _) if until > now => Self::Throttled { until },
             (Some(Gate::Broken { until }), _) if until > now => Self::Breaker { until },
             (Some(Gate::Cold), _) if endpoint.in_flight > 0 => Self::ColdProbe,
+            (_, bound) if may_reattach(cell, endpoint, bound) => Self::Reattach,
             (_, Some(Bound::Endpoint)) if endpoint.abandoned > 0 => {
-                Self::Abandoned { calls: endpoint.abandoned }
+                Self::Abandoned { calls: endpoint.abandoned, until: endpoint.abandoned_until }
             }
             (_, Some(bound)) => Self::Limit { bound },
             (_, None) if endpoint.limit.is_some_and(|limit| endpoint.in_flight >= limit) => {
@@ -102,6 +108,16 @@ impl WaitReason {
             _ => Self::Worker,
         })
     }
+}
+
+/// Whether this cell waits for nothing but a worker that re-attaches to its call: its slot is among the abandoned ones, and of
+/// what bounds a claim only this can keep it from there.
+fn may_reattach(cell: &CellView, endpoint: &EndpointView, bound: Option<Bound>) -> bool {
+    let live = endpoint.in_flight.saturating_sub(endpoint.abandoned);
+    cell.resumable
+        && endpoint.abandoned > 0
+        && endpoint.limit.is_none_or(|limit| live < limit)
+        && !matches!(bound, Some(Bound::Drain | Bound::DayBudget | Bound::Worker))
 }
 
 #[cfg(test)]
@@ -137,6 +153,7 @@ mod tests {
             limit: Some(1),
             in_flight,
             abandoned: 0,
+            abandoned_until: None,
         }
     }
 
@@ -163,10 +180,36 @@ mod tests {
         check(&queued(None), Some(&capped), Some(WaitReason::Limit { bound: Bound::DayBudget }));
         let full = endpoint(Gate::Open, None, 1);
         check(&queued(None), Some(&full), Some(WaitReason::Limit { bound: Bound::Endpoint }));
-        let left = EndpointView { abandoned: 2, ..endpoint(Gate::Open, Some(Bound::Endpoint), 2) };
-        check(&queued(None), Some(&left), Some(WaitReason::Abandoned { calls: 2 }));
+        let left = EndpointView {
+            abandoned: 2,
+            abandoned_until: Some(later),
+            ..endpoint(Gate::Open, Some(Bound::Endpoint), 2)
+        };
+        let abandoned = WaitReason::Abandoned { calls: 2, until: Some(later) };
+        check(&queued(None), Some(&left), Some(abandoned));
         for state in [ExecutionState::Running, ExecutionState::Completed, ExecutionState::Unsupported] {
             check(&cell(state, None), Some(&full), None);
         }
+    }
+
+    // S11, C2
+    #[test]
+    fn an_execution_whose_call_still_runs_waits_for_its_own_reattach() {
+        let check = |bound: Option<Bound>, (in_flight, abandoned): (u32, u32), expected: WaitReason| {
+            let cell = CellView { resumable: true, ..cell(ExecutionState::Queued, None) };
+            let endpoint = EndpointView { abandoned, ..endpoint(Gate::Open, bound, in_flight) };
+            let why = WaitReason::of(&cell, Some(&endpoint), Timestamp::UNIX_EPOCH);
+            assert_eq!(why, Some(expected), "{bound:?}");
+        };
+
+        for bound in [None, Some(Bound::Endpoint), Some(Bound::Account), Some(Bound::Global)] {
+            check(bound, (1, 1), WaitReason::Reattach);
+        }
+        for bound in [Bound::Drain, Bound::DayBudget, Bound::Worker] {
+            check(Some(bound), (1, 1), WaitReason::Limit { bound });
+        }
+        let lowered = WaitReason::Abandoned { calls: 1, until: None };
+        check(Some(Bound::Endpoint), (2, 1), lowered);
+        check(Some(Bound::Endpoint), (1, 0), WaitReason::Limit { bound: Bound::Endpoint });
     }
 }

@@ -62,6 +62,15 @@ pub(crate) fn recent_cursor(cursor: Option<&str>) -> (i64, i32) {
     parsed.unwrap_or((i64::MAX, i32::MAX))
 }
 
+/// What is shown of the abandoned calls of an endpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Abandoned {
+    /// Those that may still run.
+    pub(crate) calls: u32,
+    /// When the first of them counts no more, without those to which a worker is to re-attach.
+    pub(crate) until: Option<Timestamp>,
+}
+
 /// Room that all endpoints of one claim share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SharedRoom {

@@ -165,7 +165,7 @@ fn method(method: &Method) -> &'static str {
     responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let metrics = &app.metrics;
-    let statuses = app.api.board.endpoints().await;
+    let statuses = app.api.board.endpoints(app.api.clock.now()).await;
     metrics.store_up.set(i64::from(statuses.is_ok()));
     metrics.watched.set(i64::try_from(app.watchers.len()).unwrap_or(i64::MAX));
     if let Ok(Backlog { waiting, late }) = app.api.operations.backlog(app.api.clock.now()).await {

@@ -44,6 +44,8 @@ fn the_next_job_waits_until_the_calls_of_a_cancelled_one_are_over() {
     let ended = scene.api.ended(&next);
 
     assert_eq!(waiting["waiting"][0]["waits_for"], "abandoned", "{waiting}");
+    assert_eq!(waiting["waiting"][0]["until"], seen["endpoints"][0]["abandoned_until"], "{waiting} {seen}");
+    assert!(waiting["waiting"][0]["until"].is_string(), "{waiting}");
     assert_eq!(
         (&seen["endpoints"][0]["in_flight"], &seen["endpoints"][0]["abandoned"]),
         (&1.into(), &1.into())

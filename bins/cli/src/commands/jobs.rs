@@ -61,7 +61,7 @@ pub(crate) async fn show(command: &OneJob, as_json: bool) -> anyhow::Result<Exit
     }
     let runtime = database::open(&command.database, Access::Shared).await?;
     let job = find(runtime.view.as_ref(), &command.job).await?;
-    let progress = runtime.view.progress(job.id).await?;
+    let progress = runtime.view.progress(job.id, runtime.clock.now()).await?;
     if as_json {
         let mut object = serde_json::to_value(&progress)?;
         object["failures"] = serde_json::to_value(runtime.view.failures(job.id).await?)?;
@@ -214,8 +214,15 @@ fn explain(reason: WaitReason, cell: &CellView) -> String {
         WaitReason::ColdProbe => format!("for the first answer of {endpoint}, which is cold"),
         WaitReason::Throttled { until } => format!("for {endpoint}, which asked for a pause until {until}"),
         WaitReason::Breaker { until } => format!("for {endpoint}, which keeps failing, until {until}"),
-        WaitReason::Abandoned { calls } => {
-            format!("for {endpoint}, where {calls} calls may still run that nobody waits for any more")
+        WaitReason::Abandoned { calls, until } => {
+            let free = until.map_or_else(String::new, |until| format!("; a slot is free at {until}"));
+            format!(
+                "for {endpoint}, where {} may still run that nobody waits for any more{free}",
+                crate::out::some_calls(calls)
+            )
+        }
+        WaitReason::Reattach => {
+            format!("for a worker that asks {endpoint} for their answers: their calls still run there")
         }
         WaitReason::Limit { bound: Bound::Endpoint } => format!("for {endpoint}, which is at its limit"),
         WaitReason::Limit { bound: Bound::Drain } => format!("for {endpoint}, which is drained"),

@@ -138,7 +138,7 @@ impl Session {
 
     /// The plan is frozen with its endpoints (L1): without one of them its executions would wait for ever.
     async fn check_endpoints(&self, job: JobId) -> anyhow::Result<()> {
-        let progress = self.runtime.view.progress(job).await?;
+        let progress = self.runtime.view.progress(job, self.runtime.clock.now()).await?;
         let serves = |view: &EndpointView| {
             let known = self.catalog.endpoint(&view.endpoint);
             known.is_some_and(|known| known.model == view.model && known.region == view.region)

@@ -67,7 +67,7 @@ impl Webhooks {
     ) -> Result<(), StoreError> {
         let webhooks = self.asked(job.id).await?;
         if webhooks.iter().any(|webhook| webhook.events.contains(&WebhookEvent::BatchDone)) {
-            let batches = view.progress(job.id).await?.batches;
+            let batches = view.progress(job.id, now).await?.batches;
             let ended_at = job.ended_at.unwrap_or(now);
             let bodies: Vec<_> = batches
                 .iter()

@@ -50,7 +50,7 @@ async fn the_gap_between_two_questions_is_far_below_a_second() {
 
     bench.run(job).await;
 
-    let batches = bench.ports.view.progress(job).await.unwrap().batches;
+    let batches = bench.ports.view.progress(job, bench.ports.clock.now()).await.unwrap().batches;
     let gap = |pair: &[beacon_domain::BatchView]| {
         pair[1].started_at.unwrap().duration_since(pair[0].ended_at.unwrap()).unsigned_abs()
     };

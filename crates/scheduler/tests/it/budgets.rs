@@ -64,7 +64,7 @@ async fn a_days_budget_holds_work_back_until_the_next_day_and_says_why() {
     let look = async {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let today = bench.seen().len();
-        let progress = bench.ports.view.progress(job).await.unwrap();
+        let progress = bench.ports.view.progress(job, bench.ports.clock.now()).await.unwrap();
         let cell = bench.ports.view.matrix(job).await.unwrap().cells.remove(3);
         let why = WaitReason::of(&cell, progress.endpoints.first(), bench.ports.clock.now());
         tokio::time::sleep(Duration::from_secs(86_400)).await;

@@ -60,7 +60,7 @@ async fn question_batches_tell_their_start_and_their_end_with_all_their_numbers(
 
     let (started, completed) = (kept.of("starting question batch"), kept.of("question batch completed"));
     assert_eq!((started.len(), completed.len()), (3, 3));
-    let batches = bench.ports.view.progress(job).await.unwrap().batches;
+    let batches = bench.ports.view.progress(job, bench.ports.clock.now()).await.unwrap().batches;
     for (n, batch) in batches.iter().enumerate() {
         for event in [&started[n], &completed[n]] {
             assert_eq!(event["job"], job.to_string());

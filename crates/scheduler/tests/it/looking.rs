@@ -14,6 +14,7 @@ use beacon_domain::{
     Progress, StoreError,
 };
 use beacon_scheduler::Stop;
+use beacon_spec::Timestamp;
 use beacon_testkit::SpecBuilder;
 
 use crate::bench::Bench;
@@ -61,8 +62,8 @@ impl JobView for Away {
         self.looks()?.records(job, after, limit).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.looks()?.progress(job).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.looks()?.progress(job, now).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use beacon_domain::{JobId, JobSteering, StateCounts, StoreError, Wakeups};
+use beacon_spec::Timestamp;
 use beacon_store::MemoryStore;
 use beacon_testkit::{
     conformance::Store,
@@ -192,7 +193,7 @@ async fn last_look(store: &impl Store, job: JobId) -> Result<Final, StoreError> 
         summary: store.job(job).await?.ok_or(StoreError::UnknownJob(job))?,
         records: store.records(job, None, u32::MAX).await?,
         leaves: store.receipt_leaves(job, None, u32::MAX).await?,
-        progress: store.progress(job).await?,
+        progress: store.progress(job, Timestamp::MAX).await?,
     })
 }
 

@@ -45,7 +45,7 @@ impl<S: Store> Twin<S> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut running: BTreeMap<EndpointId, u32> = BTreeMap::new();
         for job in jobs {
-            for endpoint in self.store.progress(job).await?.endpoints {
+            for endpoint in self.store.progress(job, claim.now).await?.endpoints {
                 running.insert(endpoint.endpoint, endpoint.in_flight);
             }
         }
@@ -200,8 +200,8 @@ impl<S: Store> JobView for Twin<S> {
         self.store.records(job, after, limit).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.store.progress(job).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.store.progress(job, now).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {

@@ -181,8 +181,8 @@ impl<S: Store> JobView for Watched<S> {
         self.store.records(job, after, limit).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.store.progress(job).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.store.progress(job, now).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {

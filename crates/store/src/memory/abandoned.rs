@@ -4,11 +4,12 @@ use beacon_domain::{Claim, ExecutionState, Room};
 use beacon_spec::Timestamp;
 
 use super::{queue::EndpointQueue, state::State};
+use crate::rules::Abandoned;
 
 impl State {
-    /// The call of this claim was left. One that can be found again counts until it is; another as long as its endpoint may go
-    /// on with it.
-    pub(super) fn abandon(&mut self, job: usize, n: u32, token: u64, now: Timestamp) {
+    /// The call of this claim was left at `since`. One that can be found again counts from then until it is; another as long as
+    /// its endpoint may go on with it. What has ended by `now` is not noted.
+    pub(super) fn abandon(&mut self, job: usize, n: u32, token: u64, since: Timestamp, now: Timestamp) {
         let execution = self.execution(job, n);
         let is_mine = execution.token == token;
         let resumable = execution.resume.is_some() && execution.state == ExecutionState::Queued;
@@ -19,7 +20,7 @@ impl State {
         let endpoint = execution.endpoint.clone();
         let Some(queue) = endpoint.and_then(|endpoint| self.endpoints.get_mut(&endpoint)) else { return };
         let span = if is_mine && resumable { queue.longest_call } else { queue.linger };
-        let until = now.checked_add(span).unwrap_or(Timestamp::MAX);
+        let until = since.checked_add(span).unwrap_or(Timestamp::MAX);
         if until > now {
             let held = queue.abandoned.entry((job, n, token)).or_insert(until);
             *held = until.max(*held);
@@ -48,6 +49,19 @@ impl State {
         }
     }
 
+    /// What is shown of the calls of an endpoint.
+    pub(super) fn abandoned(&self, queue: &EndpointQueue, now: Timestamp) -> Abandoned {
+        let known = queue.abandoned.iter().filter(|(call, _)| !self.may_reattach(call));
+        let until = known.map(|(_, until)| *until).filter(|until| *until > now).min();
+        Abandoned { calls: queue.abandoned(now), until }
+    }
+
+    /// Whether the execution waits for its own call.
+    fn may_reattach(&self, (job, n, token): &(usize, u32, u64)) -> bool {
+        let execution = self.execution(*job, *n);
+        execution.state == ExecutionState::Queued && execution.token == *token && execution.resume.is_some()
+    }
+
     /// All calls in flight, also those that nobody waits for.
     pub(super) fn in_flight(&self, now: Timestamp) -> u32 {
         let abandoned: u32 = self.endpoints.values().map(|queue| queue.abandoned(now)).sum();
@@ -64,16 +78,15 @@ impl State {
     ) -> Vec<(usize, u32)> {
         let Some(queue) = self.endpoints.get(&room.endpoint) else { return Vec::new() };
         let free = limit.saturating_sub(queue.running).min(room.free).min(wanted);
-        let is_ready = |(job, n, token): &(usize, u32, u64)| {
-            let (job, execution) = (&self.jobs[*job], self.execution(*job, *n));
-            execution.state == ExecutionState::Queued
-                && execution.token == *token
-                && execution.resume.is_some()
+        let is_ready = |call: &(usize, u32, u64)| {
+            let (job, execution) = (&self.jobs[call.0], self.execution(call.0, call.1));
+            self.may_reattach(call)
                 && execution.not_before.is_none_or(|at| at <= claim.now)
                 && job.is_claimable()
                 && job.paused.is_none()
         };
-        let ready = queue.abandoned.keys().filter(|key| is_ready(key));
+        let counted = queue.abandoned.iter().filter(|(_, until)| **until > claim.now);
+        let ready = counted.map(|(call, _)| call).filter(|call| is_ready(call));
         ready.take(free as usize).map(|(job, n, _)| (*job, *n)).collect()
     }
 }

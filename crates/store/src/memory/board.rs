@@ -4,6 +4,7 @@ use beacon_domain::{
     BatchView, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
     JobId, Page, StoreError,
 };
+use beacon_spec::Timestamp;
 
 use super::{
     job::{Execution, Job},
@@ -53,8 +54,9 @@ impl State {
         Page { items: found.into_iter().map(line).collect(), next }
     }
 
-    pub(super) fn endpoint_statuses(&self) -> Vec<EndpointStatus> {
+    pub(super) fn endpoint_statuses(&self, now: Timestamp) -> Vec<EndpointStatus> {
         let status = |(endpoint, queue): (&EndpointId, &EndpointQueue)| {
+            let left = self.abandoned(queue, now);
             let waiting = queue.waiting.values().map(Waiting::len).sum::<usize>();
             EndpointStatus {
                 endpoint: endpoint.clone(),
@@ -62,8 +64,9 @@ impl State {
                 gate: queue.gate,
                 bound: queue.bound,
                 limit: queue.limit,
-                in_flight: queue.running + queue.abandoned.len() as u32,
-                abandoned: queue.abandoned.len() as u32,
+                in_flight: queue.running + left.calls,
+                abandoned: left.calls,
+                abandoned_until: left.until,
                 waiting: waiting.min(EndpointStatus::MOST_WAITING as usize) as u32,
             }
         };

@@ -43,7 +43,7 @@ impl State {
                 self.let_go(job, n);
             }
             if parting == Parting::Abandoned {
-                self.abandon(job, n, key.token, now);
+                self.abandon(job, n, key.token, now, now);
             }
         }
         given
@@ -73,11 +73,12 @@ impl State {
         }
         self.forget_abandoned(now);
         let expired = self.leases.iter().take_while(|(at, ..)| *at <= now).take(n as usize);
-        let expired: Vec<_> = expired.map(|(_, job, n)| (*job, *n)).collect();
-        for (job, n) in expired {
+        let expired: Vec<_> = expired.copied().collect();
+        for (ended, job, n) in expired {
             self.expire(job, n, now, &mut reaped);
-            // Its worker is gone, or stands still; its endpoint may not have noticed.
-            self.abandon(job, n, self.execution(job, n).token, now);
+            // Its worker is gone, or stands still; its endpoint may not have noticed. The lease's end is the last time at which
+            // the worker surely was there, so that it does not matter how late we are.
+            self.abandon(job, n, self.execution(job, n).token, ended, now);
         }
         reaped
     }

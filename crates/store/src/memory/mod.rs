@@ -168,8 +168,8 @@ impl JobView for MemoryStore {
         Ok(self.read().records(job, after, limit))
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.read().progress(job)
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.read().progress(job, now)
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
@@ -191,8 +191,8 @@ impl Board for MemoryStore {
         Ok(self.read().recent(cursor.as_deref(), limit))
     }
 
-    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
-        Ok(self.read().endpoint_statuses())
+    async fn endpoints(&self, now: Timestamp) -> Result<Vec<EndpointStatus>, StoreError> {
+        Ok(self.read().endpoint_statuses(now))
     }
 
     async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {

@@ -17,7 +17,7 @@ impl State {
             let (lease, parting) = (recording.lease, recording.parting());
             let recorded = self.record_one(recording, now, &mut report);
             if let Some((job, n)) = self.find(lease.execution).filter(|_| parting == Parting::Abandoned) {
-                self.abandon(job, n, lease.token, now);
+                self.abandon(job, n, lease.token, now, now);
             }
             report.recorded.push(recorded);
         }

@@ -6,6 +6,7 @@ use beacon_domain::{
     BatchView, CellView, EndpointView, ExecutionId, ExecutionRecord, ExecutionState, Failure, JobFilter,
     JobId, JobSummary, Matrix, Page, Progress, ReceiptLeaf, StateCounts, StoreError,
 };
+use beacon_spec::Timestamp;
 
 use super::{
     job::{Batch, Execution, Job},
@@ -51,16 +52,17 @@ impl State {
         wanted.map(|(n, one)| record(job, n as u32, one)).collect()
     }
 
-    pub(super) fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
+    pub(super) fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
         let job = &self.jobs[self.place(job)?];
-        Ok(Progress { job: summary(job), batches: batches(job), endpoints: self.endpoints_of(job) })
+        Ok(Progress { job: summary(job), batches: batches(job), endpoints: self.endpoints_of(job, now) })
     }
 
-    fn endpoints_of(&self, job: &Job) -> Vec<EndpointView> {
+    fn endpoints_of(&self, job: &Job, now: Timestamp) -> Vec<EndpointView> {
         let mut views = BTreeMap::new();
         for execution in &job.executions {
             let Some(endpoint) = &execution.endpoint else { continue };
             let queue = self.endpoints.get(endpoint);
+            let left = queue.map(|queue| self.abandoned(queue, now)).unwrap_or_default();
             let view = views.entry(endpoint).or_insert_with(|| EndpointView {
                 endpoint: endpoint.clone(),
                 model: execution.model.clone(),
@@ -69,8 +71,9 @@ impl State {
                 gate: queue.and_then(|queue| queue.gate),
                 bound: queue.and_then(|queue| queue.bound),
                 limit: queue.and_then(|queue| queue.limit),
-                in_flight: queue.map_or(0, |queue| queue.running + queue.abandoned.len() as u32),
-                abandoned: queue.map_or(0, |queue| queue.abandoned.len() as u32),
+                in_flight: queue.map_or(0, |queue| queue.running) + left.calls,
+                abandoned: left.calls,
+                abandoned_until: left.until,
             });
             *view.counts.of_mut(execution.state) += 1;
         }

@@ -7,9 +7,11 @@ use beacon_domain::{
     AccountId, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
     ExecutionState, JobId, Page, StoreError,
 };
+use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned,
     cells::cell,
     codec::{big, int, maybe_json, number, region_no},
     error::Fault,
@@ -129,7 +131,7 @@ impl Work for Recent<'_> {
 }
 
 /// See [`beacon_domain::Board::endpoints`].
-pub(crate) struct Statuses;
+pub(crate) struct Statuses(pub(crate) Timestamp);
 
 #[async_trait]
 impl Work for Statuses {
@@ -141,22 +143,23 @@ impl Work for Statuses {
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Vec<EndpointStatus>, Fault> {
         const STATUSES: &str = "-- board::endpoints
             SELECT id, account, gate, bound, max_in_flight,
-                (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no),
-                (SELECT count(*) FROM beacon.abandoned WHERE endpoint = endpoints.no),
+                (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no), no,
                 (SELECT count(*) FROM (SELECT 1 FROM beacon.executions
                     WHERE state = 'queued' AND endpoint = endpoints.no LIMIT $1) AS queued)
             FROM beacon.endpoints ORDER BY id";
         let most = i64::from(EndpointStatus::MOST_WAITING);
+        let left = abandoned::counted(tx, self.0).await?;
         let status = |line: &Line| {
-            let (live, abandoned): (u32, u32) = (big(line, 5)?, big(line, 6)?);
+            let left = left.get(&line.get::<i32>(6)?).copied().unwrap_or_default();
             Ok(EndpointStatus {
                 endpoint: EndpointId::new(line.get::<String>(0)?),
                 account: line.get::<Option<String>>(1)?.map(AccountId::new),
                 gate: maybe_json(line, 2)?,
                 bound: maybe_json(line, 3)?,
                 limit: line.get::<Option<i32>>(4)?.map(|limit| u32::try_from(limit).unwrap_or(0)),
-                in_flight: live + abandoned,
-                abandoned,
+                in_flight: big(line, 5)? + left.calls,
+                abandoned: left.calls,
+                abandoned_until: left.until,
                 waiting: big(line, 7)?,
             })
         };

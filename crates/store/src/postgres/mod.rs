@@ -315,8 +315,8 @@ impl JobView for PostgresStore {
         self.core.connections.run(&cells::Records { job, after, limit }).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.core.connections.run(&view::ProgressOf(job)).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.core.connections.run(&view::ProgressOf { job, now }).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
@@ -339,8 +339,8 @@ impl Board for PostgresStore {
         self.core.connections.run(&board::Recent { core: &self.core, cursor, limit }).await
     }
 
-    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
-        self.core.connections.run(&board::Statuses).await
+    async fn endpoints(&self, now: Timestamp) -> Result<Vec<EndpointStatus>, StoreError> {
+        self.core.connections.run(&board::Statuses(now)).await
     }
 
     async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {

@@ -8,7 +8,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
-    abandoned::{abandon, forget},
+    abandoned::{abandon_since, forget},
     codec::{At, int, named},
     counts::Deltas,
     end::settle_batches,
@@ -61,14 +61,14 @@ impl Work for Expired {
                 ORDER BY lease_until, job, n LIMIT $2) AS expired";
         // Calls of ended executions whose workers never said that they are gone.
         const LET_GO: &str = "-- reap::let_go
-            WITH gone AS MATERIALIZED (SELECT job, n FROM beacon.executions
+            WITH gone AS MATERIALIZED (SELECT job, n, lease_until AS ended FROM beacon.executions
                 WHERE worker IS NOT NULL AND state <> 'running' AND lease_until <= $1
                 ORDER BY job, n FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE beacon.executions SET worker = NULL, lease_until = NULL FROM gone
             WHERE executions.job = gone.job AND executions.n = gone.n
-            RETURNING executions.job, executions.n, token";
+            RETURNING executions.job, executions.n, token, ended";
         const RETURN: &str = "-- reap::return
-            WITH expired AS MATERIALIZED (SELECT job, n FROM beacon.executions
+            WITH expired AS MATERIALIZED (SELECT job, n, lease_until AS ended FROM beacon.executions
                 WHERE worker IS NOT NULL AND state = 'running' AND lease_until <= $1 AND job = ANY($3)
                 ORDER BY lease_until, job, n LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE beacon.executions SET expiries = expiries + 1, worker = NULL, lease_until = NULL,
@@ -77,18 +77,19 @@ impl Work for Expired {
                 resume = CASE WHEN reason IS NULL AND expiries + 1 < $4 THEN resume END
             FROM expired JOIN beacon.jobs ON no = expired.job
             WHERE executions.job = expired.job AND executions.n = expired.n
-            RETURNING executions.job, executions.n, executions.batch, executions.state, executions.token";
+            RETURNING executions.job, executions.n, executions.batch, executions.state, executions.token,
+                expired.ended";
         let (now, most) = (At::from(self.now), i64::from(self.n));
         let (now, most) = ((&now as _, Type::TIMESTAMPTZ), (&most as _, Type::INT8));
         forget(tx, self.now).await?;
-        let mut left: BTreeMap<Cell, i64> = BTreeMap::new();
+        let mut left: BTreeMap<Cell, (i64, At)> = BTreeMap::new();
         for line in &tx.rows(LET_GO, std::slice::from_ref(&now)).await? {
-            left.insert((line.get(0)?, line.get(1)?), line.get(2)?);
+            left.insert((line.get(0)?, line.get(1)?), (line.get(2)?, line.get(3)?));
         }
         let jobs = tx.rows(JOBS, &[now.clone(), most.clone()]).await?;
         let jobs = jobs.iter().map(|line| line.get(0)).collect::<Result<BTreeSet<i64>, _>>()?;
         if jobs.is_empty() {
-            abandon(tx, &left, self.now).await?;
+            abandon_since(tx, &left, self.now).await?;
             return Ok(Reaped::default());
         }
         lock_jobs(tx, jobs.iter().copied(), alone).await?;
@@ -100,7 +101,7 @@ impl Work for Expired {
         for line in &tx.rows(RETURN, &values).await? {
             let (cell, state) = ((line.get(0)?, line.get(1)?), named(line, 3)?);
             deltas.moved((cell.0, line.get(2)?), ExecutionState::Running, state);
-            left.insert(cell, line.get(4)?);
+            left.insert(cell, (line.get(4)?, line.get(5)?));
             match state {
                 ExecutionState::Queued => reaped.leases_returned += 1,
                 ExecutionState::Failed => {
@@ -109,9 +110,10 @@ impl Work for Expired {
                 _ => results.push(cell, &Ended { error: Some(&budget_error()), ..Ended::default() })?,
             }
         }
-        // Their workers are gone, or stand still; their endpoints may not have noticed.
-        let ((), done, ()) =
-            futures::try_join!(results.write(tx), deltas.change(tx, None), abandon(tx, &left, self.now))?;
+        // Their workers are gone, or stand still; their endpoints may not have noticed. The lease's end is the last time at which
+        // a worker surely was there, so that it does not matter how late we are.
+        let left = abandon_since(tx, &left, self.now);
+        let ((), done, ()) = futures::try_join!(results.write(tx), deltas.change(tx, None), left)?;
         let ended = settle_batches(tx, &done, self.now).await?;
         ended.report(&mut reaped.batches_done, &mut reaped.jobs_ended);
         Ok(reaped)

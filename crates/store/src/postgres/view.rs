@@ -7,10 +7,11 @@ use beacon_domain::{
     BatchState, BatchView, EndpointId, EndpointView, ExecutionId, JobFilter, JobId, JobSummary, Page,
     Progress, ReceiptLeaf, StateCounts, StoreError, Verdict,
 };
-use beacon_spec::{JobName, KeyId, ModelId, Question};
+use beacon_spec::{JobName, KeyId, ModelId, Question, Timestamp};
 use tokio_postgres::types::Type;
 
 use super::{
+    abandoned,
     codec::{
         At, batching, big, counts, digest, duration, job_id, json, maybe_json, maybe_time, named, number,
         reason, region, sums,
@@ -128,7 +129,10 @@ impl Work for Jobs<'_> {
 }
 
 /// See [`beacon_domain::JobView::progress`].
-pub(crate) struct ProgressOf(pub(crate) JobId);
+pub(crate) struct ProgressOf {
+    pub(crate) job: JobId,
+    pub(crate) now: Timestamp,
+}
 
 #[async_trait]
 impl Work for ProgressOf {
@@ -138,11 +142,11 @@ impl Work for ProgressOf {
     const REPLAYABLE: bool = true;
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Progress, Fault> {
-        let unknown = || StoreError::UnknownJob(self.0);
-        let no = number_of(tx, self.0).await?.ok_or_else(unknown)?;
+        let unknown = || StoreError::UnknownJob(self.job);
+        let no = number_of(tx, self.job).await?.ok_or_else(unknown)?;
         let batches = batches(tx, no).await?;
         let job = summaries(tx, &[no]).await?.pop().ok_or_else(unknown)?;
-        Ok(Progress { job, batches, endpoints: endpoints(tx, no).await? })
+        Ok(Progress { job, batches, endpoints: endpoints(tx, no, self.now).await? })
     }
 }
 
@@ -186,21 +190,22 @@ async fn batches(tx: &Tx, no: i64) -> Result<Vec<BatchView>, Fault> {
     lines.iter().map(batch).collect()
 }
 
-async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {
+async fn endpoints(tx: &Tx, no: i64, now: Timestamp) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, n, gate, max_in_flight, bound,
-            (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no),
-            (SELECT count(*) FROM beacon.abandoned WHERE endpoint = endpoints.no)
+            (SELECT count(*) FROM beacon.executions WHERE worker IS NOT NULL AND endpoint = endpoints.no), endpoints.no
         FROM (SELECT endpoint, model, region, state, count(*) AS n FROM beacon.executions
             WHERE job = $1 AND endpoint IS NOT NULL GROUP BY endpoint, model, region, state) AS counts
         JOIN beacon.endpoints ON endpoints.no = endpoint ORDER BY endpoints.id";
     const MODELS: &str = "-- view::models
         SELECT models FROM beacon.jobs WHERE no = $1";
     let models: Vec<ModelId> = json(&tx.one(MODELS, &[(&no, Type::INT8)]).await?, 0)?;
+    let left = abandoned::counted(tx, now).await?;
     let mut views: Vec<EndpointView> = Vec::new();
     for line in &tx.rows(COUNTS, &[(&no, Type::INT8)]).await? {
         let endpoint = EndpointId::new(line.get::<String>(0)?);
         if views.last().is_none_or(|last| last.endpoint != endpoint) {
+            let left = left.get(&line.get::<i32>(9)?).copied().unwrap_or_default();
             let model = usize::try_from(line.get::<i16>(1)?).ok().and_then(|model| models.get(model));
             views.push(EndpointView {
                 endpoint,
@@ -210,8 +215,9 @@ async fn endpoints(tx: &Tx, no: i64) -> Result<Vec<EndpointView>, Fault> {
                 gate: maybe_json(line, 5)?,
                 limit: line.get::<Option<i32>>(6)?.map(|limit| u32::try_from(limit).unwrap_or(0)),
                 bound: maybe_json(line, 7)?,
-                in_flight: big(line, 8)? + big(line, 9)?,
-                abandoned: big(line, 9)?,
+                in_flight: big(line, 8)? + left.calls,
+                abandoned: left.calls,
+                abandoned_until: left.until,
             });
         }
         let count = big(line, 4)?;

@@ -1,32 +1,52 @@
 //! Calls that nobody waits for any more and that may still run at their endpoint: they count against every limit (S1).
 
+use std::collections::HashMap;
+
 use beacon_domain::LeaseKey;
 use beacon_spec::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     claim::{READY, Ready, ready_row},
-    codec::micros,
+    codec::{at, micros},
     writer::{Fault, Writer},
 };
+use crate::rules::Abandoned;
+
+/// The calls that may still run at `now`, by endpoint.
+pub(crate) fn counted(connection: &Connection, now: Timestamp) -> Result<HashMap<i64, Abandoned>, Fault> {
+    const COUNTED: &str = "-- abandoned::counted
+        SELECT abandoned.endpoint, count(*), min(until) FILTER (WHERE waits.n IS NULL)
+        FROM abandoned LEFT JOIN executions AS waits ON waits.job = abandoned.job AND waits.n = abandoned.n
+            AND waits.token = abandoned.token AND waits.state = 'queued' AND waits.resume IS NOT NULL
+        WHERE until > ?1 GROUP BY abandoned.endpoint";
+    let mut query = connection.prepare_cached(COUNTED)?;
+    let of_endpoint = query.query_map([micros(now)], |row| {
+        let until = row.get::<_, Option<i64>>(2)?.map(at);
+        Ok((row.get(0)?, Abandoned { calls: row.get(1)?, until }))
+    })?;
+    Ok(of_endpoint.collect::<rusqlite::Result<_>>()?)
+}
 
 impl Writer {
-    /// The call of this claim was left. One that can be found again counts until it is; another as long as its endpoint may go
-    /// on with it. Whoever has the execution by now has its call as well, if that can be found again.
-    pub(crate) fn abandon(&self, lease: LeaseKey, now: Timestamp) -> Result<(), Fault> {
+    /// The call of this claim was left at `since`. One that can be found again counts from then until it is; another as long as
+    /// its endpoint may go on with it. Whoever has the execution by now has its call as well, if that can be found again. What
+    /// has ended by `now` is not noted.
+    pub(crate) fn abandon(&self, lease: LeaseKey, since: Timestamp, now: Timestamp) -> Result<(), Fault> {
         const ABANDON: &str = "-- abandoned::note
             INSERT INTO abandoned (job, n, token, endpoint, until)
             SELECT job, n, ?3, endpoint, ?4 + span FROM (SELECT job, n, endpoint,
                     CASE WHEN token = ?3 AND executions.state = 'queued' AND resume IS NOT NULL THEN longest_call ELSE linger END AS span
                 FROM executions JOIN endpoints ON endpoints.no = endpoint
                 WHERE job = (SELECT no FROM jobs WHERE id = ?1) AND n = ?2 AND (token = ?3 OR resume IS NULL))
-            WHERE span > 0
+            WHERE ?4 + span > ?5
             ON CONFLICT (endpoint, job, n, token) DO UPDATE SET until = max(until, excluded.until)";
         let mut abandon = self.connection.prepare_cached(ABANDON)?;
         abandon.execute(params![
             lease.execution.job.as_bytes(),
             lease.execution.n,
             lease.token as i64,
+            micros(since),
             micros(now)
         ])?;
         Ok(())
@@ -56,7 +76,7 @@ impl Writer {
         let find = format!(
             "-- abandoned::reattachable
             SELECT {READY} FROM executions WHERE executions.state = 'queued' AND resume IS NOT NULL AND not_before <= ?2
-                AND (executions.job, n, token) IN (SELECT job, n, token FROM abandoned WHERE abandoned.endpoint = ?1)
+                AND (executions.job, n, token) IN (SELECT job, n, token FROM abandoned WHERE abandoned.endpoint = ?1 AND until > ?2)
                 AND job IN (SELECT no FROM jobs WHERE reason IS NULL AND paused_at IS NULL AND (cost_cap IS NULL OR cost < cost_cap))
             ORDER BY job, n LIMIT ?3"
         );

@@ -10,9 +10,11 @@ use beacon_domain::{
     AccountId, CellFilter, CellView, EndpointId, EndpointLatency, EndpointStatus, ExecutionId, ExecutionLine,
     JobId, Page, StoreError,
 };
+use beacon_spec::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::{
+    abandoned,
     codec::{load_frozen, maybe_json, region_no},
     view,
     writer::Fault,
@@ -106,24 +108,25 @@ pub(crate) fn recent(
 }
 
 /// See [`beacon_domain::Board::endpoints`].
-pub(crate) fn endpoints(connection: &Connection) -> Result<Vec<EndpointStatus>, Fault> {
+pub(crate) fn endpoints(connection: &Connection, now: Timestamp) -> Result<Vec<EndpointStatus>, Fault> {
     const STATUSES: &str = "-- board::endpoints
         SELECT id, account, gate, bound, max_in_flight,
-            (SELECT count(*) FROM executions WHERE lease_until IS NOT NULL AND endpoint = endpoints.no),
-            (SELECT count(*) FROM abandoned WHERE endpoint = endpoints.no),
+            (SELECT count(*) FROM executions WHERE lease_until IS NOT NULL AND endpoint = endpoints.no), no,
             (SELECT count(*) FROM (SELECT 1 FROM executions WHERE state = 'queued' AND endpoint = endpoints.no LIMIT ?1))
         FROM endpoints ORDER BY id";
+    let left = abandoned::counted(connection, now)?;
     let mut query = connection.prepare_cached(STATUSES)?;
     let statuses = query.query_map([EndpointStatus::MOST_WAITING], |row| {
-        let (live, abandoned): (u32, u32) = (row.get(5)?, row.get(6)?);
+        let left = left.get(&row.get::<_, i64>(6)?).copied().unwrap_or_default();
         Ok(EndpointStatus {
             endpoint: EndpointId::new(row.get::<_, String>(0)?),
             account: row.get::<_, Option<String>>(1)?.map(AccountId::new),
             gate: maybe_json(row, 2)?,
             bound: maybe_json(row, 3)?,
             limit: row.get(4)?,
-            in_flight: live + abandoned,
-            abandoned,
+            in_flight: row.get::<_, u32>(5)? + left.calls,
+            abandoned: left.calls,
+            abandoned_until: left.until,
             waiting: row.get(7)?,
         })
     })?;

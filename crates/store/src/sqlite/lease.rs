@@ -7,7 +7,7 @@ use beacon_spec::Timestamp;
 use rusqlite::params;
 
 use super::{
-    codec::micros,
+    codec::{at, micros},
     record::{Ended, Held},
     writer::{Fault, Writer},
 };
@@ -68,7 +68,7 @@ impl Writer {
                 self.let_go(held.job, *key)?;
             }
             if parting == Parting::Abandoned {
-                self.abandon(*key, now)?;
+                self.abandon(*key, now, now)?;
             }
         }
         Ok(given)
@@ -115,19 +115,21 @@ impl Writer {
 
     fn return_expired(&mut self, n: u32, now: Timestamp, reaped: &mut Reaped) -> Result<(), Fault> {
         const EXPIRED: &str = "-- lease::expired
-            SELECT id, n, token, expiries + (lease_until > 0) FROM executions JOIN jobs ON no = job
+            SELECT id, n, token, expiries + (lease_until > 0), iif(lease_until > 0, lease_until, ?1) FROM executions JOIN jobs ON no = job
             WHERE lease_until <= ?1 ORDER BY lease_until LIMIT ?2";
         let mut query = self.connection.prepare_cached(EXPIRED)?;
         let expired = query.query_map(params![micros(now), n], |row| {
             let execution = ExecutionId { job: JobId::from_bytes(row.get(0)?), n: row.get(1)? };
-            Ok((LeaseKey { execution, token: row.get::<_, i64>(2)? as u64 }, row.get::<_, u32>(3)?))
+            let key = LeaseKey { execution, token: row.get::<_, i64>(2)? as u64 };
+            Ok((key, row.get::<_, u32>(3)?, at(row.get(4)?)))
         })?;
         let expired = expired.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(query);
-        for (key, expiries) in expired {
+        for (key, expiries, ended) in expired {
             self.expire(key, expiries, now, reaped)?;
-            // Its worker is gone, or stands still; its endpoint may not have noticed.
-            self.abandon(key, now)?;
+            // Its worker is gone, or stands still; its endpoint may not have noticed. The lease's end is the last time at which
+            // the worker surely was there, so that it does not matter how late we are. The end of an orphan's is not known.
+            self.abandon(key, ended, now)?;
         }
         Ok(())
     }

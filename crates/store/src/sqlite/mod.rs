@@ -196,8 +196,8 @@ impl JobView for SqliteStore {
         self.threads.read(move |connection| view::records(connection, job, after, limit)).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.threads.read(move |connection| view::progress(connection, job)).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.threads.read(move |connection| view::progress(connection, job, now)).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
@@ -219,8 +219,8 @@ impl Board for SqliteStore {
         self.threads.read(move |connection| board::recent(connection, cursor.as_deref(), limit)).await
     }
 
-    async fn endpoints(&self) -> Result<Vec<EndpointStatus>, StoreError> {
-        self.threads.read(board::endpoints).await
+    async fn endpoints(&self, now: Timestamp) -> Result<Vec<EndpointStatus>, StoreError> {
+        self.threads.read(move |connection| board::endpoints(connection, now)).await
     }
 
     async fn latencies(&self) -> Result<Vec<EndpointLatency>, StoreError> {

@@ -41,7 +41,7 @@ impl Writer {
         for recording in recordings {
             let recorded = self.record_one(recording, now, &mut report)?;
             if recording.parting() == Parting::Abandoned {
-                self.abandon(recording.lease, now)?;
+                self.abandon(recording.lease, now, now)?;
             }
             report.recorded.push(recorded);
         }

@@ -5,10 +5,11 @@ use beacon_domain::{
     ExecutionState, JobFilter, JobId, JobSummary, Matrix, Page, Progress, ReceiptLeaf, StateCounts,
     StoreError, Verdict,
 };
-use beacon_spec::{JobName, KeyId, ModelId, Question, Sha256Digest};
+use beacon_spec::{JobName, KeyId, ModelId, Question, Sha256Digest, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
+    abandoned,
     codec::{
         at, batching, counts, duration, json, load_frozen, maybe_json, maybe_time, model, reason, region,
         state, time,
@@ -193,9 +194,9 @@ pub(crate) fn records(
 }
 
 /// See [`beacon_domain::JobView::progress`].
-pub(crate) fn progress(connection: &Connection, job: JobId) -> Result<Progress, Fault> {
+pub(crate) fn progress(connection: &Connection, job: JobId, now: Timestamp) -> Result<Progress, Fault> {
     let no = number(connection, job)?.ok_or(StoreError::UnknownJob(job))?;
-    let (batches, endpoints) = (batches(connection, no)?, endpoints(connection, no)?);
+    let (batches, endpoints) = (batches(connection, no)?, endpoints(connection, no, now)?);
     Ok(Progress { job: summary(connection, no)?, batches, endpoints })
 }
 
@@ -229,23 +230,24 @@ fn batches(connection: &Connection, no: i64) -> Result<Vec<BatchView>, Fault> {
     Ok(batches.collect::<rusqlite::Result<_>>()?)
 }
 
-fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Fault> {
+fn endpoints(connection: &Connection, no: i64, now: Timestamp) -> Result<Vec<EndpointView>, Fault> {
     const COUNTS: &str = "-- view::endpoints
         SELECT endpoints.id, model, region, state, count(*), gate, max_in_flight, bound, (SELECT count(*) FROM executions AS every
-            WHERE every.lease_until IS NOT NULL AND every.endpoint = executions.endpoint),
-            (SELECT count(*) FROM abandoned WHERE abandoned.endpoint = executions.endpoint)
+            WHERE every.lease_until IS NOT NULL AND every.endpoint = executions.endpoint), endpoints.no
         FROM executions JOIN endpoints ON no = endpoint WHERE job = ?1
         GROUP BY endpoints.id, model, region, state ORDER BY endpoints.id";
     const MODELS: &str = "-- view::models
         SELECT models FROM jobs WHERE no = ?1";
     let mut query = connection.prepare_cached(MODELS)?;
     let models: Vec<ModelId> = query.query_row([no], |row| json(row, 0))?;
+    let left = abandoned::counted(connection, now)?;
     let mut views: Vec<EndpointView> = Vec::new();
     let mut query = connection.prepare_cached(COUNTS)?;
     let mut rows = query.query([no])?;
     while let Some(row) = rows.next()? {
         let endpoint = EndpointId::new(row.get::<_, String>(0)?);
         if views.last().is_none_or(|last| last.endpoint != endpoint) {
+            let left = left.get(&row.get::<_, i64>(9)?).copied().unwrap_or_default();
             views.push(EndpointView {
                 endpoint,
                 model: model(&models, row, 1)?,
@@ -254,8 +256,9 @@ fn endpoints(connection: &Connection, no: i64) -> Result<Vec<EndpointView>, Faul
                 gate: maybe_json(row, 5)?,
                 limit: row.get(6)?,
                 bound: maybe_json(row, 7)?,
-                in_flight: row.get::<_, u32>(8)? + row.get::<_, u32>(9)?,
-                abandoned: row.get(9)?,
+                in_flight: row.get::<_, u32>(8)? + left.calls,
+                abandoned: left.calls,
+                abandoned_until: left.until,
             });
         }
         let count: u32 = row.get(4)?;

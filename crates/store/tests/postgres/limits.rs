@@ -211,7 +211,7 @@ async fn of_the_limits_of_several_workers_the_smallest_holds_until_its_worker_is
         asked.lease = Duration::from_secs(3600);
         store.claim(asked).await.unwrap().leases.len()
     };
-    let shown = async || store.endpoints().await.unwrap()[0].limit;
+    let shown = async || store.endpoints(clock.now()).await.unwrap()[0].limit;
 
     assert_eq!(take("large", 4).await, 4, "it does not know of another yet");
     assert_eq!(take("small", 1).await, 0);

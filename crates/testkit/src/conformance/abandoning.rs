@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use beacon_domain::{
-    AccountId, AccountLimit, Batching, Claim, Claimed, EndpointId, ErrorCode, JobId, JobSteering, Lease,
-    LeaseKey, Parting, Recording, ResumeToken, Stage,
+    AccountId, AccountLimit, Batching, Board, Claim, Claimed, EndpointId, ErrorCode, JobId, JobSteering,
+    Lease, LeaseKey, Parting, Recording, ResumeToken, Stage,
 };
 
 use super::{Scene, Store};
@@ -93,6 +93,53 @@ pub async fn the_call_of_a_worker_that_died_holds_its_slot_as_long_as_it_may_run
     assert_eq!(take(&scene, 2).await.len(), 2);
 }
 
+/// S1, L3: its worker had it until the end of the lease and nobody knows of later, so the time runs from there, however late
+/// the lease is found.
+pub async fn the_time_of_a_dead_workers_call_begins_with_the_end_of_its_lease<S: Store>(scene: Scene<S>) {
+    let cancelled = job(&scene, "cancelled").await;
+    assert_eq!(take(&scene, 1).await.len(), 1);
+    scene.cancel(cancelled).await;
+    job(&scene, "returned").await;
+    assert_eq!(take(&scene, 2).await.len(), 1);
+    let late = Duration::from_secs(3);
+
+    scene.clock.advance(LEASE + late);
+    scene.reap().await;
+    let looked = look(&scene, 2).await;
+    assert_eq!((looked.leases.len(), looked.next_ready_at), (0, Some(scene.now() + LINGER - late)));
+    scene.clock.advance(LINGER - late);
+    assert_eq!(take(&scene, 2).await.len(), 2);
+    scene.clock.advance(LEASE + LINGER);
+    scene.reap().await;
+
+    assert_eq!(take(&scene, 2).await.len(), 2, "both calls had ended before anybody looked");
+}
+
+/// S11: what is shown is what counts now, whether or not anybody has tidied up, and says until when.
+pub async fn abandoned_calls_are_shown_as_long_as_they_count<S: Store + Board>(scene: Scene<S>) {
+    let job = job(&scene, "shown").await;
+    let leases = take(&scene, 3).await;
+    assert!(scene.store.checkpoint(leases[1].key, ResumeToken("url".to_owned())).await.unwrap());
+    for lease in &leases[..2] {
+        abandon(&scene, lease.key).await;
+    }
+    let shown = async || {
+        let view = scene.store.progress(job, scene.now()).await.unwrap().endpoints.remove(0);
+        let status = scene.store.endpoints(scene.now()).await.unwrap().remove(0);
+        let of_status = (status.in_flight, status.abandoned, status.abandoned_until);
+        assert_eq!((view.in_flight, view.abandoned, view.abandoned_until), of_status);
+        of_status
+    };
+
+    let until = scene.now() + LINGER;
+    assert_eq!(shown().await, (3, 2, Some(until)));
+    scene.clock.advance(LINGER);
+    assert_eq!(shown().await, (2, 1, None), "how long the one that can be found again takes is not known");
+    scene.clock.advance(LONGEST_CALL);
+
+    assert_eq!(shown().await, (1, 0, None));
+}
+
 /// S1, C3: a call that was recorded with an error that does not say that it ended may run on; another error says so.
 pub async fn an_error_that_leaves_a_call_running_holds_its_slot<S: Store>(scene: Scene<S>) {
     job(&scene, "errors").await;
@@ -142,6 +189,25 @@ pub async fn a_call_that_nobody_finds_again_frees_its_slot_in_the_end<S: Store +
     scene.clock.advance(LINGER);
     assert!(take(&scene, 1).await.is_empty(), "nobody asks for its answer, and it may still run");
     scene.clock.advance(LONGEST_CALL);
+
+    assert_eq!(take(&scene, 1).await.len(), 1);
+}
+
+/// S1: a call that has ended by all we know keeps no slot for its execution, which then waits for one as any other does.
+pub async fn a_call_past_its_end_gives_its_execution_no_slot<S: Store + JobSteering>(scene: Scene<S>) {
+    let first = job(&scene, "first").await;
+    let lease = take(&scene, 1).await.remove(0);
+    assert!(scene.store.checkpoint(lease.key, ResumeToken("url".to_owned())).await.unwrap());
+    abandon(&scene, lease.key).await;
+    scene.store.pause(first, "tester".to_owned(), scene.now()).await.unwrap();
+    scene.clock.advance(LONGEST_CALL);
+    job(&scene, "second").await;
+    let other = take(&scene, 1).await.remove(0);
+    abandon(&scene, other.key).await;
+    scene.store.resume(first, scene.now()).await.unwrap();
+
+    assert!(take(&scene, 1).await.is_empty(), "the other's call holds the only slot");
+    scene.clock.advance(LINGER);
 
     assert_eq!(take(&scene, 1).await.len(), 1);
 }

@@ -187,7 +187,7 @@ pub async fn a_claim_says_what_bounds_it<S: Store>(scene: Scene<S>) {
         let mut claim = claim(&["us-east/m"], 9, scene.now());
         change(&mut claim);
         let leases = scene.store.claim(claim).await.unwrap().leases;
-        let progress = scene.store.progress(job).await.unwrap();
+        let progress = scene.store.progress(job, scene.now()).await.unwrap();
         let keys = leases.iter().map(|lease| lease.key).collect();
         scene.store.give_back(keys, Parting::NoCall, scene.now()).await.unwrap();
         (progress.endpoints[0].bound, progress.endpoints[0].in_flight)
@@ -205,7 +205,7 @@ pub async fn a_claim_says_what_bounds_it<S: Store>(scene: Scene<S>) {
     assert_eq!(bound(&spent).await, (Some(Bound::DayBudget), 0));
     let cold = |claim: &mut Claim| claim.rooms[0].gate = Gate::Cold;
     bound(&cold).await;
-    assert_eq!(scene.store.progress(job).await.unwrap().endpoints[0].gate, Some(Gate::Cold));
+    assert_eq!(scene.store.progress(job, scene.now()).await.unwrap().endpoints[0].gate, Some(Gate::Cold));
 }
 
 /// S1: a call that a cancel or a deadline has ended may still run; its slot is free when its worker says so, or when its

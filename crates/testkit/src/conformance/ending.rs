@@ -84,7 +84,7 @@ pub async fn an_unknown_job_is_not_cancelled<S: Store>(scene: Scene<S>) {
 
     assert!(matches!(refused, Err(StoreError::UnknownJob(job)) if job == unknown));
     assert!(matches!(scene.store.matrix(unknown).await, Err(StoreError::UnknownJob(_))));
-    assert!(matches!(scene.store.progress(unknown).await, Err(StoreError::UnknownJob(_))));
+    assert!(matches!(scene.store.progress(unknown, scene.now()).await, Err(StoreError::UnknownJob(_))));
     assert!(scene.store.records(unknown, None, 9).await.unwrap().is_empty());
 }
 

@@ -54,7 +54,7 @@ pub async fn a_drained_endpoint_gives_nothing_and_says_why<S: Store + Operations
     change(&scene, EndpointOverride { drain: true, ..EndpointOverride::default() }).await;
     scene.record(completed(&held[0], scene.now())).await;
     let drained = scene.take(2).await;
-    let view = scene.store.progress(job).await.unwrap().endpoints.remove(0);
+    let view = scene.store.progress(job, scene.now()).await.unwrap().endpoints.remove(0);
     change(&scene, EndpointOverride::default()).await;
 
     assert_eq!((held.len(), drained.len(), view.bound, view.in_flight), (2, 0, Some(Bound::Drain), 1));

@@ -93,7 +93,7 @@ pub async fn batches_are_those_of_the_progress<S: Store + Board>(scene: Scene<S>
 
     let batches = scene.store.batches(job).await.unwrap();
 
-    assert_eq!(batches, scene.store.progress(job).await.unwrap().batches);
+    assert_eq!(batches, scene.store.progress(job, scene.now()).await.unwrap().batches);
     assert_eq!(batches.len(), 2);
 }
 
@@ -128,7 +128,7 @@ pub async fn endpoints_tell_what_runs_and_what_waits<S: Store + Board>(scene: Sc
     }
     scene.claim(&["us-east/m"], 3).await;
 
-    let endpoints = scene.store.endpoints().await.unwrap();
+    let endpoints = scene.store.endpoints(scene.now()).await.unwrap();
 
     let rows: Vec<_> = endpoints
         .iter()

@@ -230,7 +230,7 @@ fn shown<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
 /// Everything that is shown of a job, and the list of jobs.
 async fn view<S: Store>(scene: &Scene<S>, job: JobId) -> String {
     let page = scene.store.jobs(JobFilter::default()).await.unwrap();
-    let progress = scene.store.progress(job).await.unwrap();
+    let progress = scene.store.progress(job, scene.now()).await.unwrap();
     let failures = scene.store.failures(job).await.unwrap();
     format!("{:#?}\n{progress:#?}\n{failures:#?}\n{:#?}", page.items, scene.records(job).await)
 }

@@ -40,7 +40,7 @@ pub async fn counts_equal_rows_along_every_axis<S: Store>(scene: Scene<S>) {
     scene.record(completed(&leases[0], scene.now())).await;
     scene.record(failed(&leases[1], scene.now())).await;
 
-    let progress = scene.store.progress(job).await.unwrap();
+    let progress = scene.store.progress(job, scene.now()).await.unwrap();
     let cells = scene.cells(job).await;
 
     let count = |wanted: &dyn Fn(&beacon_domain::CellView) -> bool| {

@@ -226,8 +226,8 @@ impl<S: Store + 'static> JobView for FaultyStore<S> {
         self.once(|store| async move { store.records(job, after, limit).await }).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.once(|store| async move { store.progress(job).await }).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.once(|store| async move { store.progress(job, now).await }).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {

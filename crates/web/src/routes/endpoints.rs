@@ -15,7 +15,7 @@ use crate::{
     responses((status = 200, description = "The endpoints", body = Endpoints)))]
 pub(crate) async fn endpoints(State(app): State<Arc<App>>) -> Result<Json<Endpoints>, ApiError> {
     let board = &app.api.board;
-    let (statuses, latencies) = (board.endpoints().await?, board.latencies().await?);
+    let (statuses, latencies) = (board.endpoints(app.api.clock.now()).await?, board.latencies().await?);
     Ok(Json(Endpoints::new(&app.api.catalog, &statuses, &latencies)))
 }
 

@@ -47,8 +47,8 @@ pub(crate) async fn explain(
     };
     let summary = app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;
     let page = app.api.board.cells(job, filter).await?;
-    let statuses = app.api.board.endpoints().await?;
     let now = app.api.clock.now();
+    let statuses = app.api.board.endpoints(now).await?;
     let waiting = page.items.into_iter().filter_map(|cell| {
         let status = statuses.iter().find(|status| Some(&status.endpoint) == cell.endpoint.as_ref());
         let endpoint = status.map(|status| seen_by(&cell, status));
@@ -70,5 +70,6 @@ fn seen_by(cell: &CellView, status: &EndpointStatus) -> EndpointView {
         limit: status.limit,
         in_flight: status.in_flight,
         abandoned: status.abandoned,
+        abandoned_until: status.abandoned_until,
     }
 }

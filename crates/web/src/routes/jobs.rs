@@ -104,7 +104,7 @@ pub(crate) async fn show(
         executions: None,
     };
     if include.endpoints {
-        let endpoints = api.view.progress(id).await?.endpoints;
+        let endpoints = api.view.progress(id, api.clock.now()).await?.endpoints;
         answer.endpoints = Some(endpoints.into_iter().map(Into::into).collect());
     }
     if include.failures {

@@ -34,6 +34,9 @@ pub(crate) struct Endpoint {
     /// Of these, calls that nobody waits for any more, after a cancel, a time limit or the end of a worker, and that may still
     /// run there.
     abandoned: u32,
+    /// When the first of them counts no more; null without one, or if all of them wait for a worker that finds them again.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    abandoned_until: Option<Timestamp>,
     /// Executions that may be claimed or wait for a retry; counting stops at 10000.
     waiting: u32,
     /// The account that pays, if it shares a limit with others.
@@ -122,6 +125,7 @@ impl Endpoint {
             limit: status.and_then(|status| status.limit),
             in_flight: status.map_or(0, |status| status.in_flight),
             abandoned: status.map_or(0, |status| status.abandoned),
+            abandoned_until: status.and_then(|status| status.abandoned_until),
             waiting: status.map_or(0, |status| status.waiting),
             account: info.account.clone(),
             expected_cold_s: info.timing.map(|timing| timing.cold.as_secs_f64()),

@@ -20,9 +20,9 @@ pub(crate) struct Explanation {
 pub(crate) struct Waiting {
     #[serde(flatten)]
     execution: Execution,
-    /// `paused`, `batch`, `retry`, `cold_probe`, `throttled`, `breaker`, `limit`, `abandoned` or `worker`.
+    /// `paused`, `batch`, `retry`, `cold_probe`, `throttled`, `breaker`, `limit`, `abandoned`, `reattach` or `worker`.
     waits_for: &'static str,
-    /// Until when, if that is known.
+    /// Until when, if that is known. For `abandoned`: when the first of the calls counts no more.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Which limit, if it waits for one: `endpoint`, `drain`, `account`, `global`, `day_budget` or `worker`.
@@ -50,9 +50,14 @@ impl Waiting {
             WaitReason::Breaker { until } => {
                 ("breaker", Some(until), None, "its endpoint keeps failing, and is tried again then")
             }
-            WaitReason::Abandoned { .. } => {
-                let told = "calls that nobody waits for any more may still run at its endpoint, and hold its slots until then";
-                ("abandoned", None, Some(Bound::Endpoint), told)
+            WaitReason::Abandoned { until, .. } => {
+                let told =
+                    "calls that nobody waits for any more may still run at its endpoint, and hold its slots";
+                ("abandoned", until, Some(Bound::Endpoint), told)
+            }
+            WaitReason::Reattach => {
+                let told = "its call still runs at its endpoint, and keeps its slot for the next worker, which asks for the answer";
+                ("reattach", None, None, told)
             }
             WaitReason::Limit { bound } => ("limit", None, Some(bound), told(bound)),
             WaitReason::Worker => ("worker", None, None, "nothing but a worker that looks"),

@@ -1,8 +1,8 @@
 //! What administrators do.
 
-use beacon_domain::{EndpointId, WorkerId, WorkerPresence};
+use beacon_domain::{EndpointId, Lease, Parting, ResumeToken, WorkerId, WorkerPresence};
 use beacon_spec::SigningKey;
-use beacon_testkit::SpecBuilder;
+use beacon_testkit::{SpecBuilder, claim};
 use serde_json::json;
 
 use crate::{
@@ -95,6 +95,40 @@ async fn an_endpoint_that_drains_gives_nothing_and_a_limit_stays_within_the_file
     assert_eq!(change(json!({ "limit": 2 })).await.refusal(), (422, "limit_too_high"));
     let unknown = ask(&desk, "GET", "endpoints/nowhere", &json!(null)).await;
     assert_eq!(unknown.refusal(), (404, "endpoint_not_found"));
+}
+
+// S1, S11
+#[tokio::test]
+async fn abandoned_calls_tell_until_when_they_count() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("job")).await;
+    let linger = std::time::Duration::from_secs(10);
+    let take = async || {
+        let mut claim = claim(&["us-east/m"], 1, desk.now());
+        claim.rooms[0].linger = linger;
+        desk.queue.claim(claim).await.unwrap().leases
+    };
+    let why = async || desk.get(&format!("/api/v1/jobs/{job}/explain")).await.body["waiting"][0].clone();
+    let abandon = async |lease: &Lease| {
+        desk.queue.give_back(vec![lease.key], Parting::Abandoned, desk.now()).await.unwrap()
+    };
+
+    abandon(&take().await[0]).await;
+    assert!(take().await.is_empty());
+    let (waiting, seen) = (why().await, desk.get("/api/v1/endpoints").await.body["endpoints"][0].clone());
+    desk.clock.advance(linger);
+    let lease = take().await.remove(0);
+    assert!(desk.queue.checkpoint(lease.key, ResumeToken("url".to_owned())).await.unwrap());
+    abandon(&lease).await;
+
+    let until = json!(desk.now());
+    assert_eq!((&waiting["waits_for"], &waiting["until"]), (&json!("abandoned"), &until), "{waiting}");
+    assert_eq!((&seen["abandoned"], &seen["abandoned_until"]), (&json!(1), &until), "{seen}");
+    assert_eq!(
+        why().await["waits_for"],
+        "reattach",
+        "its call is waited for again by the next worker that looks"
+    );
 }
 
 // A6

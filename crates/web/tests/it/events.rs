@@ -13,6 +13,7 @@ use axum::body::Body;
 use beacon_domain::{
     ExecutionRecord, Failure, JobFilter, JobId, JobSummary, JobView, Matrix, Page, Progress, StoreError,
 };
+use beacon_spec::Timestamp;
 use beacon_testkit::{SpecBuilder, completed};
 use futures::StreamExt as _;
 use http::Request;
@@ -213,8 +214,8 @@ impl JobView for Counted {
         self.view.records(job, after, limit).await
     }
 
-    async fn progress(&self, job: JobId) -> Result<Progress, StoreError> {
-        self.view.progress(job).await
+    async fn progress(&self, job: JobId, now: Timestamp) -> Result<Progress, StoreError> {
+        self.view.progress(job, now).await
     }
 
     async fn failures(&self, job: JobId) -> Result<Vec<Failure>, StoreError> {
