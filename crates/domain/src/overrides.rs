@@ -21,6 +21,13 @@ pub trait EndpointControl: Send + Sync {
     /// The store cannot be reached.
     async fn overrides(&self, n: u32) -> Result<Vec<(EndpointId, EndpointOverride)>, StoreError>;
 
+    /// Frees the slots of the abandoned calls that still count at `now`, and tells how many there were. For whoever knows that
+    /// the endpoint has ended them: the limit does not hold if it has not (S1). Who was to re-attach to one waits for a slot.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    async fn forget_abandoned(&self, endpoint: EndpointId, now: Timestamp) -> Result<u32, StoreError>;
+
     /// What seems dead or stuck at `ask.now`, at most `ask.n` of each kind.
     ///
     /// # Errors

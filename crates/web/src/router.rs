@@ -67,6 +67,7 @@ fn administration() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(admin::webhook_secret::show))
         .routes(routes!(admin::quotas::show, admin::quotas::set, admin::quotas::take_back))
         .routes(routes!(admin::endpoints::show, admin::endpoints::set))
+        .routes(routes!(admin::endpoints::forget_abandoned))
         .routes(routes!(admin::tokens::list, admin::tokens::add))
         .routes(routes!(admin::tokens::revoke))
         .routes(routes!(admin::watch::audit))

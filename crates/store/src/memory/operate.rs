@@ -76,6 +76,16 @@ impl EndpointControl for MemoryStore {
         Ok(all.map(|(endpoint, change)| (endpoint.clone(), change.clone())).collect())
     }
 
+    async fn forget_abandoned(&self, endpoint: EndpointId, now: Timestamp) -> Result<u32, StoreError> {
+        Ok(self.write(|state| {
+            let Some(queue) = state.endpoints.get_mut(&endpoint) else { return 0 };
+            let forgotten = queue.abandoned(now);
+            queue.abandoned.clear();
+            state.wake_queue();
+            forgotten
+        }))
+    }
+
     async fn stuck(&self, ask: StuckAsk) -> Result<Stuck, StoreError> {
         let state = self.read();
         let n = ask.n as usize;

@@ -1,7 +1,8 @@
 //! Calls that nobody waits for any more and that may still run at their endpoint: they count against every limit (S1).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use async_trait::async_trait;
 use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
@@ -11,7 +12,7 @@ use super::{
     lease::columns,
     ready::{Ready, ready},
     record::Cell,
-    transaction::{Line, Tx},
+    transaction::{Kind, Line, Tx, Work},
 };
 use crate::rules::Abandoned;
 
@@ -117,4 +118,25 @@ pub(crate) async fn reattached<'a>(tx: &Tx, chosen: impl Iterator<Item = &'a Rea
         (&endpoints as _, Type::INT4_ARRAY),
     ];
     tx.execute(DELETE, &values).await.map(drop)
+}
+
+/// See [`beacon_domain::EndpointControl::forget_abandoned`].
+pub(crate) struct Forget {
+    pub(crate) endpoint: i32,
+    pub(crate) now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Forget {
+    type Output = u32;
+    const NAME: &'static str = "forget_abandoned";
+    const KIND: Kind = Kind::Queue;
+    const REPLAYABLE: bool = true;
+
+    async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<u32, Fault> {
+        const FORGET: &str = "-- abandoned::forget_all
+            DELETE FROM beacon.abandoned WHERE endpoint = $1 AND until > $2";
+        let values = [(&self.endpoint as _, Type::INT4), (&At::from(self.now) as _, Type::TIMESTAMPTZ)];
+        Ok(u32::try_from(tx.execute(FORGET, &values).await?).unwrap_or(u32::MAX))
+    }
 }

@@ -11,7 +11,7 @@ use beacon_spec::Timestamp;
 use tokio_postgres::types::Type;
 
 use super::{
-    PostgresStore,
+    PostgresStore, abandoned,
     codec::{At, int, maybe_time, named},
     error::Fault,
     store::Core,
@@ -56,6 +56,13 @@ impl EndpointControl for PostgresStore {
 
     async fn overrides(&self, n: u32) -> Result<Vec<(EndpointId, EndpointOverride)>, StoreError> {
         self.core.connections.run(&Overrides(n)).await
+    }
+
+    async fn forget_abandoned(&self, endpoint: EndpointId, now: Timestamp) -> Result<u32, StoreError> {
+        let places = self.core.endpoints(&[&endpoint]).await?;
+        let forgotten = self.core.connections.run(&abandoned::Forget { endpoint: places[0], now }).await?;
+        self.signals.tell([Topic::Queue]);
+        Ok(forgotten)
     }
 
     async fn stuck(&self, ask: StuckAsk) -> Result<Stuck, StoreError> {

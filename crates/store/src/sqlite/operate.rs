@@ -183,6 +183,19 @@ impl EndpointControl for SqliteStore {
             .await
     }
 
+    async fn forget_abandoned(&self, endpoint: EndpointId, now: Timestamp) -> Result<u32, StoreError> {
+        const FORGET: &str = "-- operate::forget_abandoned
+            DELETE FROM abandoned WHERE endpoint = (SELECT no FROM endpoints WHERE id = ?1) AND until > ?2";
+        self.threads
+            .write(Durability::Disk, move |writer| {
+                let values = params![endpoint.as_str(), micros(now)];
+                let forgotten = writer.connection.prepare_cached(FORGET)?.execute(values)?;
+                writer.wake_queue();
+                Ok(u32::try_from(forgotten).unwrap_or(u32::MAX))
+            })
+            .await
+    }
+
     async fn stuck(&self, ask: StuckAsk) -> Result<Stuck, StoreError> {
         self.threads.read(move |connection| stuck(connection, ask)).await
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use beacon_domain::{
-    AccountId, AccountLimit, Batching, Board, Claim, Claimed, EndpointId, ErrorCode, JobId, JobSteering,
-    Lease, LeaseKey, Parting, Recording, ResumeToken, Stage,
+    AccountId, AccountLimit, Batching, Board, Claim, Claimed, EndpointControl, EndpointId, ErrorCode, JobId,
+    JobSteering, Lease, LeaseKey, Parting, Recording, ResumeToken, Stage,
 };
 
 use super::{Scene, Store};
@@ -210,6 +210,22 @@ pub async fn a_call_past_its_end_gives_its_execution_no_slot<S: Store + JobSteer
     scene.clock.advance(LINGER);
 
     assert_eq!(take(&scene, 1).await.len(), 1);
+}
+
+/// An operator who knows that an endpoint has ended them frees the slots of its abandoned calls, and of no others.
+pub async fn what_an_operator_forgets_holds_no_slot<S: Store + EndpointControl>(scene: Scene<S>) {
+    job(&scene, "forgotten").await;
+    for lease in &take(&scene, 3).await[..2] {
+        abandon(&scene, lease.key).await;
+    }
+    let forget = async |endpoint: &str| {
+        scene.store.forget_abandoned(EndpointId::new(endpoint), scene.now()).await.unwrap()
+    };
+
+    assert_eq!((forget("eu-west/m").await, take(&scene, 3).await.len()), (0, 0));
+    assert_eq!((forget("us-east/m").await, forget("us-east/m").await), (2, 0));
+
+    assert_eq!(take(&scene, 3).await.len(), 2, "the third one has a live lease");
 }
 
 /// S1, S7: nobody looks for the call of a cancelled job, and it counts as long as any other that was left.

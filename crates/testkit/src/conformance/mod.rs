@@ -33,6 +33,7 @@ macro_rules! store_conformance {
                 the_call_of_a_worker_that_died_holds_its_slot_as_long_as_it_may_run,
                 the_time_of_a_dead_workers_call_begins_with_the_end_of_its_lease,
                 abandoned_calls_are_shown_as_long_as_they_count, a_call_past_its_end_gives_its_execution_no_slot,
+                what_an_operator_forgets_holds_no_slot,
                 an_error_that_leaves_a_call_running_holds_its_slot,
                 a_call_that_can_be_found_again_keeps_its_slot_for_its_execution,
                 a_call_that_nobody_finds_again_frees_its_slot_in_the_end, abandoned_calls_count_against_every_limit,

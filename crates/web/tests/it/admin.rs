@@ -99,7 +99,7 @@ async fn an_endpoint_that_drains_gives_nothing_and_a_limit_stays_within_the_file
 
 // S1, S11
 #[tokio::test]
-async fn abandoned_calls_tell_until_when_they_count() {
+async fn abandoned_calls_tell_until_when_they_count_and_an_operator_forgets_them() {
     let desk = Desk::new();
     let job = desk.accepted(&SpecBuilder::new("job")).await;
     let linger = std::time::Duration::from_secs(10);
@@ -116,14 +116,15 @@ async fn abandoned_calls_tell_until_when_they_count() {
     abandon(&take().await[0]).await;
     assert!(take().await.is_empty());
     let (waiting, seen) = (why().await, desk.get("/api/v1/endpoints").await.body["endpoints"][0].clone());
-    desk.clock.advance(linger);
+    let forgotten = ask(&desk, "POST", "endpoints/us-east%2Fm/forget-abandoned", &json!(null)).await;
     let lease = take().await.remove(0);
     assert!(desk.queue.checkpoint(lease.key, ResumeToken("url".to_owned())).await.unwrap());
     abandon(&lease).await;
 
-    let until = json!(desk.now());
+    let until = json!(desk.now() + linger);
     assert_eq!((&waiting["waits_for"], &waiting["until"]), (&json!("abandoned"), &until), "{waiting}");
     assert_eq!((&seen["abandoned"], &seen["abandoned_until"]), (&json!(1), &until), "{seen}");
+    assert_eq!(forgotten.body, json!({ "id": "us-east/m", "forgotten": 1 }));
     assert_eq!(
         why().await["waits_for"],
         "reattach",

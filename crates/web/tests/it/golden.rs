@@ -193,6 +193,7 @@ fn administration() -> Vec<Case> {
         admin("admin_quota", "GET", "quotas/test", ""),
         admin("admin_quota_back", "DELETE", "quotas/test", ""),
         admin("error_invalid_body", "PUT", "quotas/test", r#"{"jobs":5}"#),
+        admin("admin_endpoint_forget", "POST", "endpoints/us-east%2Fm/forget-abandoned", ""),
         admin("admin_endpoint_set", "PUT", "endpoints/us-east%2Fm", r#"{"limit":0,"reset_breaker":true}"#),
         admin("admin_endpoint", "GET", "endpoints/us-east%2Fm", ""),
         admin("error_limit_too_high", "PUT", "endpoints/us-east%2Fm", r#"{"limit":9}"#),

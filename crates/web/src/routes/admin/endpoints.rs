@@ -52,6 +52,15 @@ pub(crate) struct Changed {
     max_limit: u32,
 }
 
+/// What an operator knows to have ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Forgotten {
+    #[schema(value_type = String)]
+    id: EndpointId,
+    /// Abandoned calls that counted against its limit until now.
+    forgotten: u32,
+}
+
 /// What is changed at an endpoint
 #[utoipa::path(get, path = "/api/v1/admin/endpoints/{id}", tag = "admin", operation_id = "show_endpoint_change",
     params(("id" = String, Path, description = "The endpoint, its `/` written as `%2F`")),
@@ -91,6 +100,22 @@ pub(crate) async fn set(
     caller.note(&app, "endpoint.change", id, Some(detail)).await?;
     app.api.operations.set_override(info.id.clone(), after.clone()).await?;
     Ok(Json(Changed::new(info, after)))
+}
+
+/// Frees the slots of calls that were left at an endpoint, once it surely has ended them; until then its limit does not hold
+#[utoipa::path(post, path = "/api/v1/admin/endpoints/{id}/forget-abandoned", tag = "admin", operation_id = "forget_abandoned",
+    params(("id" = String, Path, description = "The endpoint, its `/` written as `%2F`")),
+    security(("token" = [])),
+    responses((status = 200, description = "What was forgotten", body = Forgotten)))]
+pub(crate) async fn forget_abandoned(
+    State(app): State<Arc<App>>,
+    Admin(caller): Admin,
+    NamePath(id): NamePath,
+) -> Result<Json<Forgotten>, ApiError> {
+    let info = find(&app, &id)?;
+    caller.note(&app, "endpoint.forget_abandoned", id, None).await?;
+    let forgotten = app.api.operations.forget_abandoned(info.id.clone(), app.api.clock.now()).await?;
+    Ok(Json(Forgotten { id: info.id.clone(), forgotten }))
 }
 
 fn find<'a>(app: &'a App, id: &str) -> Result<&'a EndpointInfo, ApiError> {
