@@ -55,8 +55,7 @@ impl Caller {
         let (path, labels, length) = (&hostile.path, labels.collect::<String>(), hostile.body.len());
         let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n{labels}\r\n");
         // The server may answer, and hang up, before it has read everything.
-        let _ = stream.get_mut().write_all(head.as_bytes());
-        let _ = stream.get_mut().write_all(&hostile.body);
+        let _ = stream.get_mut().write_all(&[head.as_bytes(), &hostile.body].concat());
         let mut answer = String::new();
         while !answer.ends_with("\r\n\r\n") {
             let read = stream.read_line(&mut answer);
