@@ -155,7 +155,7 @@ fn another_job_under_the_same_id_is_a_conflict_and_the_first_stays() {
     let shown = run(folder.path(), &["show", "two-questions-example", "--json"]).json();
 
     assert_eq!(other.code, Some(2));
-    assert!(other.stderr.contains("exists with other content"), "{}", other.stderr);
+    assert!(other.stderr.contains("exists with other bytes"), "{}", other.stderr);
     assert_eq!(shown["job"]["counts"]["completed"], 12);
 }
 
