@@ -54,6 +54,7 @@ pub(crate) async fn start(config: ServiceConfig) -> anyhow::Result<impl Future<O
             request: config.api.request,
             job: config.api.job,
             max_age: config.api.freshness,
+            streams_per_address: config.api.connections_per_address,
         },
         origins: config.api.origins()?,
         secured: tls.is_some(),

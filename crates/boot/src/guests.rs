@@ -40,15 +40,14 @@ impl Guests {
         Self { proxies, portions, room: Arc::new(Semaphore::new(of_all as usize)) }
     }
 
-    /// Counts one more connection, unless the address has its share. Those without a share wait for room, and with them
-    /// everybody behind them.
-    pub(crate) async fn seat(&self, address: IpAddr) -> Option<Seat> {
+    /// Counts one more connection, unless the address has its share, or all those without a share have theirs.
+    pub(crate) fn seat(&self, address: IpAddr) -> Option<Seat> {
         match &self.portions {
             Some(portions) if !self.proxies.contains(&address.to_canonical()) => {
                 portions.take(address).map(Seat::Own)
             }
             _ => {
-                let permit = Arc::clone(&self.room).acquire_owned().await.ok()?;
+                let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
                 Some(Seat::Common { _permit: permit })
             }
         }
@@ -70,24 +69,23 @@ mod tests {
     use super::*;
 
     // A7
-    #[tokio::test]
-    async fn an_address_gets_its_share_and_no_more_and_others_are_not_counted_with_it() {
+    #[test]
+    fn an_address_gets_its_share_and_no_more_and_others_are_not_counted_with_it() {
         let proxies = vec!["10.0.0.1".parse().unwrap()];
-        let guests = Guests::new(Shares { connections: 2, proxies }, 100);
-        let seat = async |text: &str| guests.seat(text.parse().unwrap()).await;
+        let guests = Guests::new(Shares { connections: 2, proxies }, 5);
+        let seat = |text: &str| guests.seat(text.parse().unwrap());
 
-        let held = [seat("192.0.2.1").await.unwrap(), seat("::ffff:192.0.2.1").await.unwrap()];
-        assert!(seat("192.0.2.1").await.is_none(), "its share is used up");
-        assert!(seat("192.0.2.2").await.is_some(), "another address");
-        let of_one_network = [seat("2001:db8::1").await.unwrap(), seat("2001:db8::2").await.unwrap()];
-        assert!(seat("2001:db8::3").await.is_none());
-        let mut through_the_proxy = Vec::new();
-        for _ in 0..5 {
-            through_the_proxy.push(seat("10.0.0.1").await.unwrap());
-        }
+        let held = [seat("192.0.2.1").unwrap(), seat("::ffff:192.0.2.1").unwrap()];
+        assert!(seat("192.0.2.1").is_none(), "its share is used up");
+        assert!(seat("192.0.2.2").is_some(), "another address");
+        let of_one_network = [seat("2001:db8::1").unwrap(), seat("2001:db8::2").unwrap()];
+        assert!(seat("2001:db8::3").is_none());
+        let through_the_proxy: Vec<_> = (0..5).map(|_| seat("10.0.0.1").unwrap()).collect();
+        assert!(seat("10.0.0.1").is_none(), "there are five");
+        assert!(seat("192.0.2.2").is_some(), "who comes without the proxy has room of its own");
         drop(held);
 
-        assert!(seat("192.0.2.1").await.is_some(), "what is over is not counted");
+        assert!(seat("192.0.2.1").is_some(), "what is over is not counted");
         drop((of_one_network, through_the_proxy));
         assert!(guests.portions.unwrap().is_idle(), "nobody is remembered");
     }

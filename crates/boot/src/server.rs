@@ -29,8 +29,12 @@ use crate::{
     handshake::secured,
 };
 
-/// Connections at once.
+/// Connections at once, and as many again through proxies.
 const CONNECTIONS: u32 = 4096;
+/// Open files that are for other things than connections: the database, what is read, what is written.
+const OTHER_FILES: u64 = 128;
+/// The least time between two warnings about connections that were turned away.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// How long a client may take for a request's head, and for all that comes before the first one.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// The most headers of a request; more are a 431.
@@ -75,9 +79,10 @@ pub async fn serve(
     shares: Shares,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (graceful, guests) = (GracefulShutdown::new(), Guests::new(shares, CONNECTIONS));
+    let (graceful, guests) = (GracefulShutdown::new(), Guests::new(shares, connections()));
     let leaving = CancellationToken::new();
     let service = Arc::new(Service { builder: builder(), router, tls, clock, leaving: leaving.clone() });
+    let mut told = None;
     tokio::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
@@ -93,12 +98,12 @@ pub async fn serve(
             },
             () = &mut stop => break,
         };
-        let seat = tokio::select! {
-            seat = guests.seat(peer.ip()) => seat,
-            () = &mut stop => break,
-        };
-        let Some(seat) = seat else {
-            debug!(%peer, "an address with all the connections of its share is turned away");
+        let Some(seat) = guests.seat(peer.ip()) else {
+            let now = service.clock.monotonic();
+            if told.is_none_or(|told| now.since(told) >= TOLD_EVERY) {
+                warn!(%peer, "{} has all the connections that it may have, further ones are turned away", peer.ip());
+                told = Some(now);
+            }
             continue;
         };
         // Answers are written whole: the last piece of one must not wait until the client has acknowledged the one before.
@@ -170,6 +175,12 @@ pub(crate) fn limited(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STUCK));
     Box::pin(stream)
+}
+
+/// As many connections as the system lets this process have beside its other files.
+fn connections() -> u32 {
+    let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX).saturating_sub(OTHER_FILES).max(1);
+    u32::try_from(files).unwrap_or(CONNECTIONS).min(CONNECTIONS)
 }
 
 fn builder() -> Builder<TokioExecutor> {

@@ -96,7 +96,7 @@ impl WaitReason {
         Some(match (endpoint.gate, endpoint.bound) {
             (Some(Gate::Throttled { until }), _) if until > now => Self::Throttled { until },
             (Some(Gate::Broken { until }), _) if until > now => Self::Breaker { until },
-            (Some(Gate::Cold), _) if endpoint.in_flight > 0 => Self::ColdProbe,
+            (Some(Gate::Cold), _) if endpoint.in_flight > endpoint.abandoned => Self::ColdProbe,
             (_, bound) if may_reattach(cell, endpoint, bound) => Self::Reattach,
             (_, Some(Bound::Endpoint)) if endpoint.abandoned > 0 => {
                 Self::Abandoned { calls: endpoint.abandoned, until: endpoint.abandoned_until }
@@ -187,6 +187,7 @@ mod tests {
         };
         let abandoned = WaitReason::Abandoned { calls: 2, until: Some(later) };
         check(&queued(None), Some(&left), Some(abandoned));
+        check(&queued(None), Some(&EndpointView { gate: Some(Gate::Cold), ..left }), Some(abandoned));
         for state in [ExecutionState::Running, ExecutionState::Completed, ExecutionState::Unsupported] {
             check(&cell(state, None), Some(&full), None);
         }

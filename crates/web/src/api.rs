@@ -2,14 +2,17 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use beacon_domain::{Batching, Board, Clock, JobStore, JobView, Operations, Wakeups, WebhookPolicy};
+use beacon_domain::{
+    Batching, Board, Clock, JobStore, JobView, Operations, Portions, Wakeups, WebhookPolicy,
+};
 use beacon_scheduler::{EndpointCatalog, Stop};
 use beacon_spec::{Freshness, KeySource};
 use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::{
-    OperatorToken, Rates, access::TokenCache, events::Watchers, metrics::Metrics, throttle::Throttle,
+    OperatorToken, Rates, access::TokenCache, bodies::Bodies, events::Watchers, metrics::Metrics,
+    throttle::Throttle,
 };
 
 /// The parts of an API behind their ports.
@@ -63,6 +66,8 @@ pub struct ApiLimits {
     pub job: Duration,
     /// How old a signature may be.
     pub max_age: Duration,
+    /// Event streams at once of one address; 0 for no limit.
+    pub streams_per_address: u32,
 }
 
 /// How far ahead a signer's clock may be.
@@ -81,7 +86,9 @@ pub(crate) struct App {
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) metrics: Metrics,
     pub(crate) throttle: Throttle,
-    pub(crate) bodies: Arc<beacon_domain::Portions>,
+    pub(crate) bodies: Bodies,
+    /// Event streams by address, if they are bounded.
+    pub(crate) streams: Option<Arc<Portions>>,
     /// Tokens that were seen a moment ago.
     pub(crate) tokens: TokenCache,
     /// The OpenAPI document, as it is served.

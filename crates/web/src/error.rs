@@ -106,6 +106,10 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "execution_not_found", "there is no such execution")
     }
 
+    pub(crate) fn is_refused_token(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
     }

@@ -10,8 +10,9 @@ use crate::{
     accept,
     access::{self, TokenCache},
     api::{Api, App},
-    bodies, error,
-    events::Watchers,
+    bodies::{self, Bodies},
+    error,
+    events::{Watchers, portions},
     metrics::{self, Metrics},
     openapi, page, request_id,
     routes::{
@@ -33,6 +34,7 @@ pub(crate) fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(executions::of_job))
         .routes(routes!(events::events))
         .routes(routes!(results::results))
+        .routes(routes!(records::spec))
         .routes(routes!(records::receipts))
         .routes(routes!(records::close))
         .routes(routes!(deliveries::of_job))
@@ -94,12 +96,14 @@ pub fn router(api: Api) -> Router {
     let document = serde_json::to_vec(&openapi::document()).unwrap_or_default().into();
     let throttle = Throttle::new(api.rates, &api.clock);
     let tokens = TokenCache::default();
+    let streams = portions(api.limits.streams_per_address);
     let app = Arc::new(App {
         api,
         watchers,
         metrics: Metrics::new(),
         throttle,
-        bodies: bodies::portions(),
+        bodies: Bodies::new(),
+        streams,
         tokens,
         document,
     });

@@ -128,12 +128,19 @@ pub(crate) fn address(proxies: &[IpAddr], headers: &HeaderMap, extensions: &Exte
     let lines: Vec<_> = headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()).collect();
     let mut hops = lines.iter().flat_map(|line| line.split(',')).rev();
     while proxies.contains(&address) {
-        match hops.next().and_then(|hop| hop.trim().parse::<IpAddr>().ok()) {
+        match hops.next().and_then(|hop| hop_address(hop.trim())) {
             Some(hop) => address = hop.to_canonical(),
             None => break,
         }
     }
     address
+}
+
+/// A hop's address; some proxies write the port behind it.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse::<SocketAddr>().map(|address| address.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    hop.parse().or_else(|_| with_port()).ok().or_else(bracketed)
 }
 
 /// Whether a path is never refused, however often it is asked.

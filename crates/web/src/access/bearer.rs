@@ -14,7 +14,7 @@ use super::Caller;
 use crate::{api::App, error::ApiError, throttle::address};
 
 /// For how long a token that was revoked elsewhere may still be taken.
-const REMEMBERED: Duration = Duration::from_secs(5);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(5);
 /// The most tokens that are remembered; those that are not in use go first.
 const MOST: usize = 1024;
 

@@ -5,6 +5,6 @@ mod caller;
 mod read;
 mod signed;
 
-pub(crate) use bearer::TokenCache;
+pub(crate) use bearer::{TokenCache, bearer};
 pub(crate) use caller::{Admin, Caller, Steerer};
-pub(crate) use read::{Reader, guard, is_open};
+pub(crate) use read::{Reader, guard, is_open, until_refused};

@@ -8,9 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use beacon_domain::Scope;
-use http::{Method, request::Parts};
+use http::{Extensions, HeaderMap, Method, header, request::Parts};
 
-use super::bearer::{scoped, shown};
+use super::bearer::{REMEMBERED, scoped, shown};
 use crate::api::App;
 
 /// What is open whatever the configuration says: what orchestrators ask, and what says how to ask.
@@ -49,14 +49,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     }
 }
 
-/// Refuses reads without a token if `api.require_token_to_read` is set, and reads with a wrong one always: whoever shows a
-/// token is told that it is no longer one. Whatever changes something has its own guard.
+/// Refuses reads without a token if `api.require_token_to_read` is set, and everything with a wrong one: whoever shows a token is
+/// told that it is no longer one. Whatever changes something has a guard of its own beside this.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads || is_open(request.uri().path()) {
-        return next.run(request).await;
-    }
-    if !app.api.require_token_to_read && shown(request.headers()).is_none() {
+    let needed = reads && app.api.require_token_to_read;
+    if is_open(request.uri().path()) || !needed && shown(request.headers()).is_none() {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -66,5 +64,21 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
             next.run(Request::from_parts(parts, body)).await
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Returns within seconds after the token that a request showed was revoked or has expired; never if it showed none.
+pub(crate) fn until_refused(app: Arc<App>, parts: &Parts) -> impl Future<Output = ()> + Send + use<> {
+    let token = parts.headers.get(header::AUTHORIZATION).cloned();
+    async move {
+        let Some(token) = token else { return std::future::pending().await };
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, token)]);
+        loop {
+            app.api.clock.sleep_until(app.api.clock.monotonic() + REMEMBERED).await;
+            let still = scoped(&app, &headers, &Extensions::new(), Scope::Read).await;
+            if still.is_err_and(|error| error.is_refused_token()) {
+                return;
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use beacon_domain::{Clock, Monotonic};
 use beacon_scheduler::Stop;
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{Stream, future::BoxFuture, stream};
 
 use super::watch::Changes;
 use crate::{api::App, metrics::StreamCount};
@@ -27,12 +27,14 @@ pub(crate) struct EventStream {
     waiting: VecDeque<Bytes>,
     next_beat: Monotonic,
     ended: bool,
+    /// Comes when the client may not read on.
+    leave: BoxFuture<'static, ()>,
     _counted: StreamCount,
 }
 
 impl EventStream {
-    /// A stream of these changes, for a client that has seen the event `seen`.
-    pub(crate) fn new(app: &App, changes: Changes, seen: Option<i64>) -> Self {
+    /// A stream of these changes, for a client that has seen the event `seen`, until `leave`.
+    pub(crate) fn new(app: &App, changes: Changes, seen: Option<i64>, leave: BoxFuture<'static, ()>) -> Self {
         let (clock, stop) = (Arc::clone(&app.api.clock), app.api.stop.clone());
         let newest = clock.now().as_microsecond().saturating_add(SKEW_MICROS);
         let seen = seen.filter(|seen| (0..newest).contains(seen));
@@ -44,6 +46,7 @@ impl EventStream {
             last: seen.unwrap_or(0),
             waiting: VecDeque::from([Bytes::from_static(RETRY.as_bytes())]),
             ended: false,
+            leave,
             _counted: app.metrics.stream(),
         };
         let current = Arc::clone(&stream.changes.borrow_and_update());
@@ -53,7 +56,7 @@ impl EventStream {
         stream
     }
 
-    /// The frames, until the job or the server ends.
+    /// The frames, until the job or the server ends, or the client has to leave.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
         stream::unfold(self, |mut stream| async move {
             let frame = stream.next().await?;
@@ -80,6 +83,7 @@ impl EventStream {
                     return Some(Bytes::from_static(b": alive\n\n"));
                 }
                 () = self.stop.draining() => return None,
+                () = &mut self.leave => return None,
             }
         }
     }

@@ -8,19 +8,39 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use beacon_domain::{ExecutionId, ExecutionRecord, JobId};
+use beacon_domain::{ExecutionId, ExecutionRecord, JobId, Scope};
 use beacon_spec::{Close, Receipt};
 use bytes::Bytes;
 use futures::stream;
-use http::{StatusCode, header};
+use http::{StatusCode, header, request::Parts};
 
 use crate::{
+    access::bearer,
     api::App,
     error::{ApiError, lacks},
     extract::{ExecutionPath, JobPath},
     limits::RECORDS_AT_ONCE,
+    openapi::SignedJob,
     shapes::names,
 };
+
+/// The signed job, byte for byte as it was accepted
+///
+/// Receipts name these bytes. They may hold addresses of receivers of webhooks, so this needs a token of the scope `operate`.
+#[utoipa::path(get, path = "/api/v1/jobs/{id}/spec", tag = "records",
+    security(("token" = [])),
+    params(("id" = inline(names::JobId), Path, description = "The job")),
+    responses((status = 200, description = "What was signed", content_type = "application/json", body = SignedJob)))]
+pub(crate) async fn spec(
+    State(app): State<Arc<App>>,
+    JobPath(job): JobPath,
+    parts: Parts,
+) -> Result<Response, ApiError> {
+    bearer(&app, &parts.headers, &parts.extensions, Scope::Operate).await?;
+    app.api.view.job(job).await?.ok_or_else(ApiError::no_job)?;
+    let bytes = app.api.operations.spec_bytes(job).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
 
 /// All receipts of a job in the order of the plan, then its close, one per line
 ///

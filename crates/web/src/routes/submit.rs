@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use beacon_domain::{Accepted as Taken, JobId, JobState, JobSummary, NonceUse, Plan};
+use beacon_domain::{Accepted as Taken, JobId, JobState, JobSummary, NonceUse, Plan, StoreError};
 use beacon_scheduler::{Desk, PlanOptions, Submission, Unserved, estimate, plan as make_plan, time_limit};
 use beacon_spec::{Freshness, KeyId, SignedSpec, VerifiedSpec, verify};
 use http::StatusCode;
@@ -116,6 +116,13 @@ async fn take(app: &Arc<App>, options: Options, once: Once, sent: Whole) -> Resu
     // Anybody may send what was taken before. It takes nothing of the key that signed it: no allowance, no idempotency key.
     if let Some(job) = same(app, &spec, used).await? {
         return Ok(again(app, &job, plan.ok().as_ref())?.into_response());
+    }
+    if let Some(used) = used.filter(|used| used.job == first_job(&spec)) {
+        let message = format!(
+            "job {0} is this same work, accepted in other bytes, which its receipts name; look at that one",
+            used.job
+        );
+        return Err(ApiError::from(StoreError::Conflict(used.job)).saying(message));
     }
     let deed = accept(app, spec, plan?, steerer);
     if used.is_some() {

@@ -104,6 +104,18 @@ async fn who_guesses_tokens_locks_out_none_that_was_good_and_is_never_read_as_no
     }
 }
 
+// A1
+#[tokio::test]
+async fn a_wrong_token_is_refused_where_none_is_needed() {
+    let desk = Desk::new();
+    let job = desk.signed(&SpecBuilder::new("mine"));
+    for path in ["/api/v1/jobs", "/api/v1/jobs/plan", "/api/v1/verify"] {
+        let refused = desk.ask("POST", path, "wrong", job.clone()).await;
+        assert_eq!(refused.refusal(), (401, "wrong_token"), "{path}");
+        assert!(desk.post(path, job.clone()).await.status.is_success(), "{path}");
+    }
+}
+
 // A7: what is revoked here does not make guesses of all other tokens.
 #[tokio::test]
 async fn a_revocation_leaves_other_tokens_known() {

@@ -119,6 +119,7 @@ impl Desk {
                 request: Duration::from_secs(30),
                 job: Duration::from_secs(3600),
                 max_age: Duration::from_secs(600),
+                streams_per_address: 0,
             },
             origins: Vec::new(),
             secured: false,

@@ -11,7 +11,8 @@ use std::{
 use async_trait::async_trait;
 use axum::body::Body;
 use beacon_domain::{
-    ExecutionRecord, Failure, JobFilter, JobId, JobSummary, JobView, Matrix, Page, Progress, StoreError,
+    ExecutionRecord, Failure, JobFilter, JobId, JobSummary, JobView, Matrix, Page, Progress, Scope,
+    StoreError,
 };
 use beacon_spec::Timestamp;
 use beacon_testkit::{SpecBuilder, completed};
@@ -39,8 +40,13 @@ struct Event {
 
 impl<'a> Client<'a> {
     async fn open(desk: &'a Desk, job: JobId, last: Option<i64>) -> Self {
+        let last = last.map(|last| ("last-event-id", last.to_string()));
+        Self::open_with(desk, job, last.as_slice()).await
+    }
+
+    async fn open_with(desk: &'a Desk, job: JobId, headers: &[(&str, String)]) -> Self {
         let request = Request::get(format!("/api/v1/jobs/{job}/events"));
-        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         let response = desk.begin(request.body(Body::empty()).unwrap()).await;
         assert_eq!(response.status(), 200);
         Self { desk, body: BodyDataStream::new(response.into_body()), text: String::new() }
@@ -162,6 +168,46 @@ async fn streams_end_when_the_server_stops() {
     desk.stop.drain();
 
     assert!(client.event().await.is_none());
+}
+
+// A1
+#[tokio::test]
+async fn a_stream_ends_soon_after_its_token_is_revoked() {
+    let desk = Desk::with(|api| api.require_token_to_read = true);
+    let job = desk.accepted(&SpecBuilder::new("read")).await;
+    let [gone, kept] = [desk.token(Scope::Read).await, desk.token(Scope::Operate).await];
+    let mut streams = Vec::new();
+    for token in [&gone, &kept] {
+        streams.push(
+            Client::open_with(&desk, job, &[("authorization", format!("Bearer {}", token.reveal()))]).await,
+        );
+    }
+    for stream in &mut streams {
+        stream.event().await.unwrap();
+    }
+
+    desk.operations.revoke_token(gone.id().to_owned(), desk.now()).await.unwrap();
+    let before = desk.now();
+
+    assert!(streams[0].event().await.is_none());
+    let took = desk.now().duration_since(before);
+    assert!(took.as_secs() <= 6, "{took:?}");
+    assert_eq!(streams[1].block().await.unwrap(), ": alive");
+}
+
+// A7
+#[tokio::test]
+async fn an_address_has_a_bounded_number_of_streams() {
+    let desk = Desk::with(|api| api.limits.streams_per_address = 2);
+    let job = desk.accepted(&SpecBuilder::new("watched")).await;
+    let path = format!("/api/v1/jobs/{job}/events");
+
+    let held = [Client::open(&desk, job, None).await, Client::open(&desk, job, None).await];
+    let third = desk.get(&path).await;
+    drop(held);
+
+    assert_eq!(third.refusal(), (429, "too_many_requests"));
+    let _again = Client::open(&desk, job, None).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,10 @@ async fn the_same_content_in_other_bytes_is_shown_the_job_that_it_made() {
     assert_eq!(again.refusal(), (409, "job_exists"));
     assert_eq!(again.body["error"]["job_id"], first.job_id());
     let message = again.body["error"]["message"].as_str().unwrap();
-    assert!(message.contains(&first.job_id()) && message.contains("may be this same work"), "{message}");
+    assert!(
+        message.contains(&first.job_id()) && message.contains("this same work, accepted in other bytes"),
+        "{message}"
+    );
 }
 
 // P4, P6
