@@ -49,13 +49,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
 
 /// Reads a body; what is wrong with it is told with line and column.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let refused = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", message);
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(refused("the body is one JSON object, {…}; here is an array".to_owned()));
+    }
     let error = match serde_json::from_slice(bytes) {
         Ok(read) => return Ok(read),
-        Err(error) => error,
+        Err(error) => error.to_string(),
     };
+    if error.starts_with("duplicate field") {
+        return Err(refused(error));
+    }
     // JSON Schema counts 5.0 among the whole numbers.
     let whole = serde_json::from_slice(bytes).map(whole).and_then(serde_json::from_value);
-    whole.map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", error.to_string()))
+    whole.map_err(|_| refused(error))
 }
 
 /// The value with whole numbers written as such, as far as a double is exact.

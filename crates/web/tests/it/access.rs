@@ -132,6 +132,15 @@ async fn a_revocation_leaves_other_tokens_known() {
     assert_eq!(jobs(operate.reveal()).await.status, 429);
 }
 
+#[tokio::test]
+async fn a_body_says_each_thing_once_and_by_name() {
+    let desk = Desk::new();
+    for body in [r#"["x","read",null]"#, r#"{"name":"x","name":"y","scope":"read"}"#] {
+        let refused = desk.ask("POST", "/api/v1/admin/tokens", TOKEN, body).await;
+        assert_eq!(refused.refusal(), (400, "invalid_body"), "{body}");
+    }
+}
+
 // A1
 #[tokio::test]
 async fn a_token_that_would_be_expired_at_once_is_not_made() {
