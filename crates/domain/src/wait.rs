@@ -101,6 +101,10 @@ impl WaitReason {
             (_, Some(Bound::Endpoint)) if endpoint.abandoned > 0 => {
                 Self::Abandoned { calls: endpoint.abandoned, until: endpoint.abandoned_until }
             }
+            // A worker said so, and those calls have ended: it is gone, or about to look again.
+            (_, Some(Bound::Endpoint)) if endpoint.limit.is_some_and(|limit| endpoint.in_flight < limit) => {
+                Self::Worker
+            }
             (_, Some(bound)) => Self::Limit { bound },
             (_, None) if endpoint.limit.is_some_and(|limit| endpoint.in_flight >= limit) => {
                 Self::Limit { bound: Bound::Endpoint }
@@ -178,6 +182,8 @@ mod tests {
         check(&queued(None), Some(&broken), Some(WaitReason::Breaker { until: later }));
         let capped = endpoint(Gate::Open, Some(Bound::DayBudget), 0);
         check(&queued(None), Some(&capped), Some(WaitReason::Limit { bound: Bound::DayBudget }));
+        let over = endpoint(Gate::Open, Some(Bound::Endpoint), 0);
+        check(&queued(None), Some(&over), Some(WaitReason::Worker));
         let full = endpoint(Gate::Open, None, 1);
         check(&queued(None), Some(&full), Some(WaitReason::Limit { bound: Bound::Endpoint }));
         let left = EndpointView {

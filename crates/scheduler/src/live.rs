@@ -3,10 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use beacon_domain::LeaseKey;
+use beacon_domain::{Lease, LeaseKey, LossReason, Parting};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ pub(crate) struct Live {
 #[derive(Debug)]
 struct Call {
     lost: CancellationToken,
+    why: Arc<OnceLock<LossReason>>,
     /// Whether it has ended, and only its record is to be written.
     ended: bool,
 }
@@ -31,6 +32,7 @@ pub(crate) struct Held {
     key: LeaseKey,
     /// Cancelled when the lease is lost.
     pub(crate) lost: CancellationToken,
+    why: Arc<OnceLock<LossReason>>,
     /// Cancelled when it is durable where the call can be found again.
     pub(crate) resumable: CancellationToken,
 }
@@ -38,9 +40,9 @@ pub(crate) struct Held {
 impl Live {
     /// Holds a lease from now on.
     pub(crate) fn hold(self: &Arc<Self>, key: LeaseKey) -> Held {
-        let lost = CancellationToken::new();
-        self.lock().insert(key, Call { lost: lost.clone(), ended: false });
-        Held { live: Arc::clone(self), key, lost, resumable: CancellationToken::new() }
+        let (lost, why) = (CancellationToken::new(), Arc::new(OnceLock::new()));
+        self.lock().insert(key, Call { lost: lost.clone(), why: Arc::clone(&why), ended: false });
+        Held { live: Arc::clone(self), key, lost, why, resumable: CancellationToken::new() }
     }
 
     /// All keys held, in their order.
@@ -54,9 +56,10 @@ impl Live {
     }
 
     /// Ends the call of a lost lease. `false` if there is none any more: a lease that was recorded is lost too.
-    pub(crate) fn lose(&self, key: &LeaseKey) -> bool {
+    pub(crate) fn lose(&self, key: &LeaseKey, reason: LossReason) -> bool {
         let leases = self.lock();
         let Some(call) = leases.get(key).filter(|call| !call.ended) else { return false };
+        let _ = call.why.set(reason);
         call.lost.cancel();
         true
     }
@@ -81,6 +84,16 @@ impl Held {
     pub(crate) fn call_ended(&self) {
         if let Some(call) = self.live.lock().get_mut(&self.key) {
             call.ended = true;
+        }
+    }
+
+    /// What its call leaves at its endpoint when it is dropped. Whoever has the execution by now has a call with it that can be
+    /// found again, and the store counts that since the lease ended; it may have ended meanwhile, and its answer be recorded.
+    pub(crate) fn parting(&self, lease: &Lease) -> Parting {
+        let can_be_found = self.resumable.is_cancelled() || lease.resume.is_some();
+        match self.why.get() {
+            Some(LossReason::Reclaimed) if can_be_found => Parting::NoCall,
+            _ => Parting::Abandoned,
         }
     }
 }

@@ -37,7 +37,7 @@ async fn renew(ports: &Ports, live: &Live, lease: Duration) {
         Ok(renewed) => {
             for (key, renewed) in keys.iter().zip(renewed) {
                 if let Renewed::Lost(reason) = renewed
-                    && live.lose(key)
+                    && live.lose(key, reason)
                 {
                     let execution = key.execution;
                     info!(job = %execution.job, %execution, ?reason, "lease of {execution} lost, dropping its call");

@@ -215,11 +215,13 @@ fn explain(reason: WaitReason, cell: &CellView) -> String {
         WaitReason::Throttled { until } => format!("for {endpoint}, which asked for a pause until {until}"),
         WaitReason::Breaker { until } => format!("for {endpoint}, which keeps failing, until {until}"),
         WaitReason::Abandoned { calls, until } => {
-            let free = until.map_or_else(String::new, |until| format!("; a slot is free at {until}"));
-            format!(
-                "for {endpoint}, where {} may still run that nobody waits for any more{free}",
-                crate::out::some_calls(calls)
-            )
+            let calls = crate::out::some_calls(calls);
+            match until {
+                Some(until) => format!(
+                    "for {endpoint}, where {calls} may still run that nobody waits for any more; a slot is free at {until}"
+                ),
+                None => format!("for {endpoint}, where {calls} may run until a worker asks for the answer"),
+            }
         }
         WaitReason::Reattach => {
             format!("for a worker that asks {endpoint} for their answers: their calls still run there")

@@ -51,8 +51,14 @@ impl Waiting {
                 ("breaker", Some(until), None, "its endpoint keeps failing, and is tried again then")
             }
             WaitReason::Abandoned { until, .. } => {
-                let told =
-                    "calls that nobody waits for any more may still run at its endpoint, and hold its slots";
+                let told = match until {
+                    Some(_) => {
+                        "calls that nobody waits for any more may still run at its endpoint, and hold its slots"
+                    }
+                    None => {
+                        "calls still run at its endpoint, and hold its slots until a worker asks for their answers"
+                    }
+                };
                 ("abandoned", until, Some(Bound::Endpoint), told)
             }
             WaitReason::Reattach => {
