@@ -2,21 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use beacon_client::{Client, ClientError, ClientOptions, Include, JobsQuery, ServerUrl, Token};
-use beacon_domain::{Clock, JobId, JobSummary, SystemClock};
+use beacon_domain::{Clock, JobSummary, SystemClock};
 
 use crate::{
     args::{Access, MaybeServer, OnServer, Signed},
     commands::keys::secret,
+    meant::Meant,
 };
 
 /// So that a token needs not stand in a command line, which other users of the machine can see.
 const VARIABLE: &str = "BEACON_TOKEN";
 /// The most that one page holds.
 const PAGE: u32 = 500;
-/// A beginning of an id that is shorter names nothing.
-const SHORTEST: usize = 4;
 /// Between two tries while a server is away.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -82,35 +81,27 @@ impl Server {
         }
     }
 
-    /// The job that a person means: by its own id, by the signer's id (the latest run of it), or by the beginning of its own.
+    /// The job that a person means: by the signer's id (the latest run of it), or by its own id or the beginning of that.
     pub(crate) async fn find(&self, text: &str) -> anyhow::Result<JobSummary> {
-        if let Ok(id) = text.parse::<JobId>() {
-            return Ok(self.client.job(id, Include::Nothing).await?.job);
-        }
-        let query = JobsQuery { name: Some(text.to_owned()), limit: Some(PAGE), ..JobsQuery::default() };
-        let named = self.client.jobs(&query).await?.jobs;
-        if let Some(first) = named.first() {
-            if named.iter().any(|job| job.key != first.key) {
-                bail!("several keys have a job {text:?}; name it by its own id, see `beacon jobs`");
-            }
-            return Ok(first.clone());
-        }
-        let begins = |job: &JobSummary| text.len() >= SHORTEST && job.id.to_string().starts_with(text);
-        let mut begun: Vec<JobSummary> = Vec::new();
         let mut query = JobsQuery { limit: Some(PAGE), ..JobsQuery::default() };
+        let mut candidates = match Meant::by(text) {
+            Meant::Id(id) => return Ok(self.client.job(id, Include::Nothing).await?.job),
+            Meant::BeginningOrName(candidates) => candidates,
+            Meant::Name(candidates) => {
+                query.name = Some(text.to_owned());
+                candidates
+            }
+        };
         loop {
             let page = self.client.jobs(&query).await?;
-            begun.extend(page.jobs.into_iter().filter(begins));
+            candidates.look_at(page.jobs);
             query.cursor = page.next;
-            if query.cursor.is_none() || text.len() < SHORTEST {
+            if query.cursor.is_none() {
                 break;
             }
         }
-        match begun.len() {
-            1 => Ok(begun.swap_remove(0)),
-            0 => bail!("{} has no job {text:?}; `beacon jobs --server {}` lists them", self.url, self.url),
-            _ => bail!("{text:?} begins several job ids; give more digits"),
-        }
+        let none = || anyhow!("{0} has no job {text:?}; `beacon jobs --server {0}` lists them", self.url);
+        candidates.one()?.ok_or_else(none)
     }
 
     /// Asks until there is an answer, while the server is away for no longer than its patience.
