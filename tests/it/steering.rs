@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use beacon_testkit::Cluster;
-use beacon_tests::{Deployment, Simulator, between_looks, root};
+use beacon_tests::{Deployment, Simulator, TOKEN, between_looks, root};
 use serde_json::Value;
 
 use crate::SIX_CELLS;
@@ -47,6 +47,42 @@ fn a_paused_job_waits_although_a_worker_is_there_and_goes_on_when_it_is_resumed(
     while sql("SELECT count(*) FROM beacon.workers") != "0" {
         between_looks();
     }
+}
+
+// A1: `id` is not signed, so whoever has a copy of a signed job may submit it under any.
+#[test]
+fn a_copy_that_is_called_like_another_job_s_id_is_not_cancelled_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_simulator, deployment) = deployment(folder.path());
+    let api = deployment.start("beacon-api", &[]);
+    let url = api.url();
+    let unsigned = root().join("examples/unsigned/two-questions.json");
+    let copy = |name: &str| {
+        let mut copy: Value = serde_json::from_slice(&deployment.sign(&unsigned)).unwrap();
+        copy["id"] = name.into();
+        api.submit(copy.to_string().as_bytes())
+    };
+    let job = api.submit(&deployment.sign(&unsigned));
+    let (short, whole) = (copy(&job[..12]), copy(&job));
+    let state = |job: &str| api.ask("GET", &format!("/api/v1/jobs/{job}"), b"").1["job"]["state"].clone();
+    let cancel = |job: &str| deployment.remote(&["cancel", job, "--server", &url], Some(TOKEN));
+
+    let (unclear, paused) = (cancel(&job[..12]), deployment.beacon(&["pause", &job[..12]]));
+    let before = [&job, &short, &whole].map(|job| state(job));
+    let (clear, shown) = (cancel(&job), deployment.beacon(&["show", &job, "--json"]).json());
+
+    let both = format!(
+        "{:?} is the name of job {short} and begins the id of job {job}; give the whole id",
+        &job[..12]
+    );
+    for refused in [unclear, paused] {
+        assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+        assert!(refused.stderr.contains(&both), "{}", refused.stderr);
+    }
+    assert!(before.iter().all(|state| state != "cancelled"), "{before:?}");
+    assert!(clear.stdout.contains("12 waiting, 0 in flight"), "{}{}", clear.stdout, clear.stderr);
+    assert_eq!((&shown["job"]["id"], state(&job)), (&Value::from(job.as_str()), "cancelled".into()));
+    assert!([&short, &whole].iter().all(|job| state(job) != "cancelled"));
 }
 
 // A1

@@ -35,7 +35,7 @@ const EXIT_CODES: &str = "Exit codes:
   2  the input cannot be used: command line, file, spec, signature, key, plan or endpoint
   3  the job ended, but not every execution completed; for smoke: not every check holds
   4  stopped before the job ended; the same command resumes it
-  5  the database is occupied, full, read-only or broken; or the server is away or broken";
+  5  the database is occupied, full, read-only or broken; or the server is away, broken or busy";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -278,7 +278,7 @@ pub(crate) struct Jobs {
 
 #[derive(Debug, Group)]
 pub(crate) struct OneJob {
-    /// The job: the signer's id for it, or the beginning of its own id
+    /// The job: the signer's id for it, or its own id or 4 and more digits of its beginning
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) database: Database,
@@ -307,7 +307,8 @@ pub(crate) struct Results {
 pub(crate) enum Format {
     /// For people
     Table,
-    /// One JSON object per line, with everything
+    /// One JSON object per line, with everything: of a database as it is stored there, with --server as the API has it.
+    /// The two have different shapes
     Jsonl,
     /// For spreadsheets
     Csv,

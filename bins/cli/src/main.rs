@@ -7,6 +7,7 @@ mod commands;
 mod database;
 mod exit;
 mod job_file;
+mod meant;
 mod out;
 mod progress;
 mod server;

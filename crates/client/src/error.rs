@@ -116,6 +116,12 @@ impl ClientError {
         }
     }
 
+    /// The pause that the server asks for, if the same request may succeed after it.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal().filter(|_| self.may_pass())?.retry_after
+    }
+
     /// The envelope, if the server refused.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
@@ -154,8 +160,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_envelope_without_the_token() {
-        let token = Token::new("hush-hush").unwrap();
-        let body = br#"{"error":{"code":"wrong_token","message":"hush-hush is wrong","request_id":"r1"}}"#;
+        let token = Token::new("hush-hush-0123456").unwrap();
+        let body =
+            br#"{"error":{"code":"wrong_token","message":"hush-hush-0123456 is wrong","request_id":"r1"}}"#;
 
         let refusal = Refusal::parse(StatusCode::FORBIDDEN, body, Some(&token)).unwrap();
 

@@ -11,6 +11,8 @@ use crate::ClientError;
 const ANSWER_WITHIN: Duration = Duration::from_secs(45);
 /// A server that is being started again, or a network that comes back.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Beacon's tokens are longer, in characters.
+const SHORTEST_SECRET: usize = 16;
 
 /// The address of an API: `http` or `https`, a host, perhaps a port and a path before `/api/v1`.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,8 +141,9 @@ impl Token {
     }
 
     /// A text from the server without this token: some repeat what they were sent.
+    /// What is too short to be a secret of Beacon's may be a part of a word.
     pub(crate) fn taken_out(&self, text: &str) -> String {
-        text.replace(&self.1, "…")
+        if self.1.len() < SHORTEST_SECRET { text.to_owned() } else { text.replace(&self.1, "…") }
     }
 }
 
@@ -198,10 +201,11 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_nowhere() {
-        let token = Token::new("hush-hush\n").unwrap();
+        let token = Token::new("hush-hush-0123456\n").unwrap();
 
         assert!(!format!("{token:?}{:?}", token.header()).contains("hush"));
-        assert_eq!(token.taken_out("no hush-hush here"), "no … here");
+        assert_eq!(token.taken_out("no hush-hush-0123456 here"), "no … here");
+        assert_eq!(Token::new("o").unwrap().taken_out("the token is unknown"), "the token is unknown");
         assert!(Token::new(" ").is_err() && Token::new("a b").is_err());
     }
 }

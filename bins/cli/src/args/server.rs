@@ -42,7 +42,8 @@ pub(crate) struct OnServer {
     pub(crate) server: String,
     #[command(flatten)]
     pub(crate) access: Access,
-    /// Seconds that a watched server may be away, as when it is started again, before the command gives up
+    /// Seconds that a watched server may be away, as when it is started again, and that a submission waits where the server
+    /// asks for a pause, before the command gives up
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub(crate) patience: u64,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Submit {
 #[derive(Debug, Group)]
 #[command(after_help = "Ctrl-C ends the watching, not the job. A server that dies meanwhile is waited for.")]
 pub(crate) struct Watch {
-    /// The job: the signer's id for it, or the beginning of its own id
+    /// The job: the signer's id for it, or its own id or 4 and more digits of its beginning
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) on: OnServer,

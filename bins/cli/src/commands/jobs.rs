@@ -2,19 +2,21 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use beacon_boot::Access;
 use beacon_domain::{
     Bound, COMMAND_LINE, CancelReason, Cancelled, CellView, EndpointId, JobFilter, JobSummary, JobView,
     Matrix, Progress, StateCounts, Verdict, WaitReason,
 };
-use beacon_spec::Timestamp;
+use beacon_spec::{JobName, Timestamp};
 use serde_json::json;
 
 use super::{failures, line, remote, steer};
 use crate::{
     args::{self, OneJob, Steer},
-    database, server,
+    database,
+    meant::Meant,
+    server,
 };
 
 /// Longer names are not padded to.
@@ -109,34 +111,25 @@ pub(crate) fn tell_cancelled(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The job that a person means: by the signer's id (the latest run of it) or the beginning of its own id.
+/// The job that a person means: by the signer's id (the latest run of it), or by its own id or the beginning of that.
 pub(crate) async fn find(view: &dyn JobView, text: &str) -> anyhow::Result<JobSummary> {
+    let none = || anyhow!("there is no job {text:?}; `beacon jobs` lists them");
     let mut filter = JobFilter { limit: 500, ..JobFilter::default() };
-    let (mut named, mut begins): (Vec<JobSummary>, Vec<JobSummary>) = (Vec::new(), Vec::new());
+    let mut candidates = match Meant::by(text) {
+        Meant::Id(id) => return view.job(id).await?.ok_or_else(none),
+        Meant::BeginningOrName(candidates) => candidates,
+        Meant::Name(candidates) => {
+            filter.name = Some(JobName::new(text).map_err(|_| none())?);
+            candidates
+        }
+    };
     loop {
         let page = view.jobs(filter.clone()).await?;
-        for job in page.items {
-            if job.name.as_str() == text {
-                named.push(job);
-            } else if text.len() >= 4 && job.id.to_string().starts_with(text) {
-                begins.push(job);
-            }
+        candidates.look_at(page.items);
+        filter.cursor = page.next;
+        if filter.cursor.is_none() {
+            return candidates.one()?.ok_or_else(none);
         }
-        match page.next {
-            Some(next) => filter.cursor = Some(next),
-            None => break,
-        }
-    }
-    if let Some(first) = named.first() {
-        if named.iter().any(|job| job.key != first.key) {
-            bail!("several keys have a job {text:?}; name it by its own id, see `beacon jobs`");
-        }
-        return Ok(named.swap_remove(0));
-    }
-    match begins.len() {
-        1 => Ok(begins.swap_remove(0)),
-        0 => bail!("there is no job {text:?}; `beacon jobs` lists them"),
-        _ => bail!("{text:?} begins several job ids; give more digits"),
     }
 }
 

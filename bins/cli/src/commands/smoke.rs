@@ -42,7 +42,8 @@ pub(crate) async fn smoke(command: &args::Smoke, as_json: bool) -> anyhow::Resul
     let check = signed_by(command.runner_key.as_deref())?;
     let server = server::on(&command.on)?;
     let signed = sign(&key, server.clock.as_ref())?;
-    let submitted = match server.client.submit(signed.bytes.clone(), Unserved::Refuse).await {
+    let submit = || server.client.submit(signed.bytes.clone(), Unserved::Refuse);
+    let submitted = match server.as_asked(submit).await {
         Err(error) if command.key.is_none() && is_distrust(&error) => {
             return Err(anyhow::Error::new(error).context(
                 "the server does not trust the published example key, as it should be; \

@@ -14,7 +14,7 @@ pub(crate) async fn submit(command: &args::Submit, as_json: bool) -> anyhow::Res
     let bytes = read_bounded(&command.job, MAX_SPEC_BYTES as u64)?;
     let server = server::on_signed(&command.on, &command.signed)?;
     let unserved = if command.accept_unsupported { Unserved::Accept } else { Unserved::Refuse };
-    let submitted = server.client.submit(bytes, unserved).await?;
+    let submitted = server.as_asked(|| server.client.submit(bytes.clone(), unserved)).await?;
     tell(&server, &submitted, as_json)?;
     if command.watch { follow(&server, submitted.job_id, as_json).await } else { Ok(ExitCode::SUCCESS) }
 }
