@@ -129,7 +129,8 @@ async fn a_lock_held_by_somebody_else_is_not_waited_for_without_end() {
 async fn a_pool_without_a_free_connection_says_so() {
     let (mut options, clock) = (database::options().await, clock());
     options.connections = 1;
-    options.patience = Duration::from_millis(200);
+    // Longer than the connection is busy with preparing statements behind the acceptance.
+    options.patience = Duration::from_secs(2);
     let store = PostgresStore::connect(options.clone()).await.unwrap();
     store.accept(accept(SpecBuilder::new("x").verified(), Batching::Question, clock.now())).await.unwrap();
     let stranger = plain(&options).await;
