@@ -81,7 +81,7 @@ impl Drop for Portion {
 }
 
 impl Taken {
-    /// Takes the newest one of whoever has most, if that one has still no fewer then than a customer with one more than `count`.
+    /// Takes the newest one of whoever has most, if that one keeps as many as a customer who has `count` gets by it.
     fn make_room(&mut self, count: usize) -> bool {
         let most = self.by_network.iter().max_by_key(|(_, held)| held.len());
         let newest = most

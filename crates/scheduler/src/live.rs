@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use beacon_domain::{Lease, LeaseKey, LossReason, Parting};
+use beacon_domain::{LeaseKey, LossReason, Parting};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -87,10 +87,10 @@ impl Held {
         }
     }
 
-    /// What its call leaves at its endpoint when it is dropped. Whoever has the execution by now has a call with it that can be
+    /// What its call, which may itself have been found again, leaves at its endpoint when it is dropped. Whoever has the execution by now has a call with it that can be
     /// found again, and the store counts that since the lease ended; it may have ended meanwhile, and its answer be recorded.
-    pub(crate) fn parting(&self, lease: &Lease) -> Parting {
-        let can_be_found = self.resumable.is_cancelled() || lease.resume.is_some();
+    pub(crate) fn parting(&self, was_found: bool) -> Parting {
+        let can_be_found = was_found || self.resumable.is_cancelled();
         match self.why.get() {
             Some(LossReason::Reclaimed) if can_be_found => Parting::NoCall,
             _ => Parting::Abandoned,
@@ -103,4 +103,35 @@ impl Drop for Held {
         self.live.lock().remove(&self.key);
         self.live.release();
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use beacon_domain::{ExecutionId, JobId, LossReason, Parting};
+
+    use super::*;
+
+    // S1
+    #[test]
+    fn a_call_that_another_worker_may_have_found_leaves_nothing_and_every_other_one_does() {
+        let check = |reason: LossReason, is_resumable: bool, expected: Parting| {
+            let (live, key) = (Arc::new(Live::default()), LeaseKey { execution: EXECUTION, token: 1 });
+            let held = live.hold(key);
+            if is_resumable {
+                held.resumable.cancel();
+            }
+            assert!(live.lose(&key, reason));
+
+            assert_eq!(held.parting(false), expected, "{reason:?}, {is_resumable}");
+        };
+
+        check(LossReason::Reclaimed, true, Parting::NoCall);
+        check(LossReason::Reclaimed, false, Parting::Abandoned);
+        check(LossReason::Cancelled, true, Parting::Abandoned);
+        check(LossReason::TimedOut, true, Parting::Abandoned);
+        let stopped = Arc::new(Live::default()).hold(LeaseKey { execution: EXECUTION, token: 1 });
+        assert_eq!(stopped.parting(true), Parting::Abandoned, "its lease was not lost");
+    }
+
+    const EXECUTION: ExecutionId = ExecutionId { job: JobId::from_bytes([7; 16]), n: 0 };
 }

@@ -176,7 +176,7 @@ impl Worker {
                     .await;
             }
             // What was left may still run: the store keeps the slot as long as the endpoint may need it.
-            Called::Left => self.give_back(lease, held.parting(lease)).await,
+            Called::Left => self.give_back(lease, held.parting(lease.resume.is_some())).await,
             Called::NotMade => self.give_back(lease, Parting::NoCall).await,
         }
     }

@@ -62,18 +62,20 @@ impl State {
         for execution in &job.executions {
             let Some(endpoint) = &execution.endpoint else { continue };
             let queue = self.endpoints.get(endpoint);
-            let left = queue.map(|queue| self.abandoned(queue, now)).unwrap_or_default();
-            let view = views.entry(endpoint).or_insert_with(|| EndpointView {
-                endpoint: endpoint.clone(),
-                model: execution.model.clone(),
-                region: execution.region,
-                counts: StateCounts::default(),
-                gate: queue.and_then(|queue| queue.gate),
-                bound: queue.and_then(|queue| queue.bound),
-                limit: queue.and_then(|queue| queue.limit),
-                in_flight: queue.map_or(0, |queue| queue.running) + left.calls,
-                abandoned: left.calls,
-                abandoned_until: left.until,
+            let view = views.entry(endpoint).or_insert_with(|| {
+                let left = queue.map(|queue| self.abandoned(queue, now)).unwrap_or_default();
+                EndpointView {
+                    endpoint: endpoint.clone(),
+                    model: execution.model.clone(),
+                    region: execution.region,
+                    counts: StateCounts::default(),
+                    gate: queue.and_then(|queue| queue.gate),
+                    bound: queue.and_then(|queue| queue.bound),
+                    limit: queue.and_then(|queue| queue.limit),
+                    in_flight: queue.map_or(0, |queue| queue.running) + left.calls,
+                    abandoned: left.calls,
+                    abandoned_until: left.until,
+                }
             });
             *view.counts.of_mut(execution.state) += 1;
         }

@@ -43,14 +43,18 @@ impl Work for UseOfNonce {
     const REPLAYABLE: bool = true;
 
     async fn run(&self, tx: &Tx, _: &BTreeSet<i64>) -> Result<Self::Output, Fault> {
-        const USED: &str = "-- accept::nonce_use
-            SELECT nonces.job, jobs.digest FROM beacon.nonces LEFT JOIN beacon.jobs ON jobs.id = nonces.job
-            WHERE public_key = $1 AND nonce = $2";
-        let key = self.public_key.as_slice();
-        let line = tx.maybe(USED, &[(&key, Type::BYTEA), (&self.nonce, Type::TEXT)]).await?;
-        let used = |line| Ok(NonceUse { job: job_id(&line, 0)?, digest: maybe_digest(&line, 1)? });
-        line.map(used).transpose()
+        nonce_use(tx, &self.public_key, &self.nonce).await
     }
+}
+
+async fn nonce_use(tx: &Tx, public_key: &[u8; 32], nonce: &str) -> Result<Option<NonceUse>, Fault> {
+    const USED: &str = "-- accept::nonce_use
+        SELECT nonces.job, jobs.digest FROM beacon.nonces LEFT JOIN beacon.jobs ON jobs.id = nonces.job
+        WHERE public_key = $1 AND nonce = $2";
+    let key = public_key.as_slice();
+    let line = tx.maybe(USED, &[(&key, Type::BYTEA), (&nonce, Type::TEXT)]).await?;
+    let used = |line| Ok(NonceUse { job: job_id(&line, 0)?, digest: maybe_digest(&line, 1)? });
+    line.map(used).transpose()
 }
 
 /// The batches of a plan, in columns.
@@ -154,12 +158,10 @@ impl<const IS_SMALL: bool> Accept<'_, IS_SMALL> {
         if self.present(tx).await?.is_some() {
             return Err(Fault::Raced);
         }
-        const USER: &str = "-- accept::user_of_nonce
-            SELECT job FROM beacon.nonces WHERE public_key = $1 AND nonce = $2";
         let spec = &self.acceptance.spec;
-        let (key, nonce) = (spec.public_key().as_slice(), spec.spec().nonce.as_deref());
-        let user = tx.maybe(USER, &[(&key, Type::BYTEA), (&nonce, Type::TEXT)]).await?;
-        Err(StoreError::Replayed(job_id(&user.ok_or(Fault::Raced)?, 0)?).into())
+        let nonce = spec.spec().nonce.as_deref().unwrap_or_default();
+        let used = nonce_use(tx, spec.public_key(), nonce).await?.ok_or(Fault::Raced)?;
+        Err(StoreError::Replayed(used.job).into())
     }
 
     /// Writes the job, its signed bytes, its questions and its batches; gives its number.

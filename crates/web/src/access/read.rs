@@ -69,7 +69,7 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 
 /// Returns within seconds after the token that a request showed was revoked or has expired; never if it showed none.
 pub(crate) fn until_refused(app: Arc<App>, parts: &Parts) -> impl Future<Output = ()> + Send + use<> {
-    let token = parts.headers.get(header::AUTHORIZATION).cloned();
+    let token = shown(&parts.headers).and_then(|_| parts.headers.get(header::AUTHORIZATION).cloned());
     async move {
         let Some(token) = token else { return std::future::pending().await };
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, token)]);

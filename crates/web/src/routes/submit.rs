@@ -117,7 +117,7 @@ async fn take(app: &Arc<App>, options: Options, once: Once, sent: Whole) -> Resu
     if let Some(job) = same(app, &spec, used).await? {
         return Ok(again(app, &job, plan.ok().as_ref())?.into_response());
     }
-    if let Some(used) = used.filter(|used| used.job == first_job(&spec)) {
+    if let Some(used) = used.filter(|used| used.job == first_job(&spec) && used.digest.is_some()) {
         let message = format!(
             "job {0} is this same work, accepted in other bytes, which its receipts name; look at that one",
             used.job

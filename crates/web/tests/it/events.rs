@@ -195,6 +195,18 @@ async fn a_stream_ends_soon_after_its_token_is_revoked() {
     assert_eq!(streams[1].block().await.unwrap(), ": alive");
 }
 
+// A1: what a proxy passes on of its own is no token, here as in other open reads.
+#[tokio::test]
+async fn a_stream_that_showed_no_token_goes_on() {
+    let desk = Desk::new();
+    let job = desk.accepted(&SpecBuilder::new("open")).await;
+    let mut stream =
+        Client::open_with(&desk, job, &[("authorization", "Basic dXNlcjpwYXNz".to_owned())]).await;
+    stream.event().await.unwrap();
+
+    assert_eq!(stream.block().await.unwrap(), ": alive");
+}
+
 // A7
 #[tokio::test]
 async fn an_address_has_a_bounded_number_of_streams() {
